@@ -1,0 +1,129 @@
+"""Bounded parsing of foreign JSON, and typed access to its fields.
+
+Refused with `InvalidDocument`: more than the given number of bytes, text that is not UTF-8 JSON, a
+root that is no object, duplicate keys (two readers would see two documents), nesting that exhausts
+the parser, NaN, and fields of the wrong type. Unknown fields are left alone.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar, cast
+
+from layerstore.errors import InvalidDocument, LimitExceeded
+
+Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+Object = Mapping[str, Json]
+T = TypeVar("T")
+
+MAX_DOCUMENT = 8 << 20
+"""Bytes in a manifest, index or config that lstore will read: twice what registries accept."""
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # set.add's None is the point
+        raise InvalidDocument(f"key {repeated[:80]!r} appears twice")
+    return result
+
+
+def _no_constant(text: str) -> Json:
+    raise InvalidDocument(f"{text} is not JSON")
+
+
+def parse_object(raw: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Object:
+    """The JSON object that `raw` spells; `what` names it in errors ("image manifest").
+
+    Raises `LimitExceeded` over `limit` bytes, else `InvalidDocument`.
+    """
+    if len(raw) > limit:
+        raise LimitExceeded(f"{what} has {len(raw)} bytes, over the limit of {limit}")
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except InvalidDocument as error:
+        raise InvalidDocument(f"{what}: {error.message}") from error
+    except (ValueError, RecursionError) as error:  # ValueError: JSON, Unicode, over-long integers
+        raise InvalidDocument(f"{what} is not valid JSON: {str(error)[:120]}") from error
+    if not isinstance(value, dict):
+        raise InvalidDocument(f"{what} is not a JSON object")
+    return cast(Object, value)
+
+
+def dump(value: Json) -> bytes:
+    """Canonical bytes for a document of our own: sorted keys, no white space, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def text(source: Object, key: str, default: str = "") -> str:
+    """The string at `key`; `default` where it is absent or null."""
+    value = source.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, str):
+        raise InvalidDocument(f"field {key!r} is not a string")
+    return value
+
+
+def required_text(source: Object, key: str) -> str:
+    """The non-empty string at `key`."""
+    value = text(source, key)
+    if not value:
+        raise InvalidDocument(f"field {key!r} is missing")
+    return value
+
+
+def natural(source: Object, key: str, default: int | None = None) -> int:
+    """The non-negative integer below 2^63 at `key`; `default`, where given, stands for an absent one."""
+    value = source.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise InvalidDocument(f"field {key!r} is not a size")
+    return value
+
+
+def child(source: Object, key: str) -> Object:
+    """The object at `key`, empty where it is absent or null."""
+    value = source.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidDocument(f"field {key!r} is not an object")
+    return value
+
+
+def items(source: Object, key: str, parse: Callable[[Json], T], *, limit: int) -> tuple[T, ...]:
+    """Each element of the array at `key` through `parse`; empty where it is absent or null.
+
+    Raises `LimitExceeded` where there are more than `limit`.
+    """
+    value = source.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidDocument(f"field {key!r} is not an array")
+    if len(value) > limit:
+        raise LimitExceeded(f"field {key!r} has {len(value)} elements, over the limit of {limit}")
+    return tuple(parse(element) for element in value)
+
+
+def as_text(value: Json) -> str:
+    """`value`, which must be a string."""
+    if not isinstance(value, str):
+        raise InvalidDocument("an array element is not a string")
+    return value
+
+
+def as_object(value: Json) -> Object:
+    """`value`, which must be an object."""
+    if not isinstance(value, Mapping):
+        raise InvalidDocument("an array element is not an object")
+    return value
+
+
+def string_map(source: Object, key: str) -> Mapping[str, str]:
+    """The object of strings at `key`, empty where it is absent or null."""
+    value = child(source, key)
+    for name, element in value.items():
+        if not isinstance(element, str):
+            raise InvalidDocument(f"field {key!r}: {name[:80]!r} is not a string")
+    return cast(Mapping[str, str], value)

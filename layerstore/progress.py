@@ -1,0 +1,50 @@
+"""What long work reports about itself. The library reports, the CLI draws.
+
+Work is a set of *items*, each named by a key that is stable for the whole operation (a layer's short
+digest, say). Methods may be called from any thread and return at once.
+"""
+
+from typing import Literal, Protocol
+
+Phase = Literal[
+    "waiting",
+    "downloading",
+    "resuming",
+    "uploading",
+    "reading",
+    "writing",
+    "verifying",
+    "unpacking",
+    "done",
+    "exists",
+    "mounted",
+]
+
+
+class Progress(Protocol):
+    """Receives the state of each item as it changes."""
+
+    def phase(self, key: str, phase: Phase, total: int | None = None) -> None:
+        """Item `key` entered `phase`; `total` is its size in bytes where it is known."""
+
+    def advance(self, key: str, amount: int) -> None:
+        """`amount` more bytes of item `key` went through in its present phase."""
+
+    def note(self, message: str) -> None:
+        """One line worth telling a person, such as a retry or a fall-back."""
+
+
+class Silent:
+    """A `Progress` that nobody watches."""
+
+    def phase(self, key: str, phase: Phase, total: int | None = None) -> None:
+        pass
+
+    def advance(self, key: str, amount: int) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        pass
+
+
+SILENT = Silent()

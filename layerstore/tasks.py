@@ -1,0 +1,81 @@
+"""The one place where threads start: bounded, the first failure cancels, nothing outlives the block.
+
+A task that may run long takes the `Cancellation` and asks it between chunks, so that a failure of one
+layer stops the others within a chunk's time.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Cancelled(BaseException):
+    """A sibling task failed; this one stops. Not an error of its own, so never an ``Exception``."""
+
+
+class Cancellation:
+    """A flag that sibling tasks share."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask every sibling to stop. Idempotent."""
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a sibling failed."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raises `Cancelled` if a sibling failed."""
+        if self._event.is_set():
+            raise Cancelled
+
+
+def run_all(
+    calls: Sequence[Callable[[], T]] | Iterable[Callable[[], T]],
+    *,
+    limit: int,
+    cancellation: Cancellation | None = None,
+) -> list[T]:
+    """The results of `calls` in their order, at most `limit` of them under way at once.
+
+    Raises the first failure once every started call has ended; calls not yet started never start.
+    """
+    pending = list(calls)
+    if len(pending) <= 1 or limit <= 1:
+        return [call() for call in pending]
+    shared = cancellation or Cancellation()
+    with ThreadPoolExecutor(max_workers=min(limit, len(pending)), thread_name_prefix="lstore") as pool:
+        futures: list[Future[T]] = [pool.submit(call) for call in pending]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            _abandon(shared, futures)
+            raise
+        if any(future.exception() is not None for future in done if not future.cancelled()):
+            _abandon(shared, futures)
+    return _results(futures)
+
+
+def _abandon(cancellation: Cancellation, futures: Iterable[Future[T]]) -> None:
+    cancellation.cancel()
+    for future in futures:
+        future.cancel()
+
+
+def _results(futures: Sequence[Future[T]]) -> list[T]:
+    """All results, or the first failure that is more than a sibling's cancellation."""
+    failures = [future.exception() for future in futures if not future.cancelled()]
+    reasons = [failure for failure in failures if failure is not None]
+    for reason in reasons:
+        if not isinstance(reason, Cancelled):
+            raise reason
+    if reasons:
+        raise reasons[0]
+    return [future.result() for future in futures]
