@@ -1,0 +1,87 @@
+"""Advisory locks on files: flock(2), as context managers, gone with the process that held them.
+
+The order in which locks are taken is in docs/ordering.md: a blob's ingest lock, then the store lock.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_MODE = 0o600
+
+
+class FileLock:
+    """An open lock file. Made by `open_lock`; holds nothing until one of its methods says so."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def try_exclusive(self) -> bool:
+        """Take the lock alone, if nobody has it."""
+        return self._try(fcntl.LOCK_EX)
+
+    def exclusive(self) -> None:
+        """Take the lock alone, waiting for it."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def shared(self) -> None:
+        """Take, or fall back to, the lock together with others, waiting for an exclusive holder."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def release(self) -> None:
+        """Let go, but keep the file open."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def is_current(self) -> bool:
+        """Whether the path still names the file that is locked; not so once somebody removed it."""
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._descriptor))
+
+    def close(self) -> None:
+        """Let go and close. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _try(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
+
+
+def open_lock(path: str) -> FileLock:
+    """The lock file at `path`, made where it is missing. Raises `OSError`."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    return FileLock(path, os.open(path, flags, _MODE))
+
+
+@contextmanager
+def exclusive(path: str) -> Iterator[None]:
+    """Hold the lock at `path` alone."""
+    lock = open_lock(path)
+    try:
+        lock.exclusive()
+        yield
+    finally:
+        lock.close()
+
+
+@contextmanager
+def shared(path: str) -> Iterator[None]:
+    """Hold the lock at `path` together with other sharers."""
+    lock = open_lock(path)
+    try:
+        lock.shared()
+        yield
+    finally:
+        lock.close()

@@ -1,0 +1,91 @@
+"""Make files durable and visible. fsync(2), rename(2); the order is restic's: write, sync, rename, sync.
+
+Every function is atomic towards readers: they see the old state or the new one.
+"""
+
+import os
+from contextlib import suppress
+
+from layerstore.disk.faults import CrashPoint
+
+TEMPORARY_PREFIX = ".tmp-"
+"""What a name starts with until it is published; whoever finds one that nobody writes may remove it."""
+
+_WRITTEN = CrashPoint("publish: temporary file durable")
+_RENAMED = CrashPoint("publish: renamed, directory not synced")
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in the directory `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: str) -> None:
+    """Make the bytes of the file at `path` durable, whoever wrote them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_descriptor(descriptor: int) -> None:
+    """Make the bytes behind an open file durable."""
+    os.fdatasync(descriptor)
+
+
+def move(source: str, destination: str) -> None:
+    """Rename within one file system, over a file at `destination`; durable once both directories are."""
+    os.rename(source, destination)
+
+
+def stage_bytes(path: str, data: bytes, *, mode: int = 0o644) -> str:
+    """Write `data` durably under a temporary name beside `path`, which is returned; nothing is visible yet."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fdatasync(descriptor)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(descriptor)
+    return temporary
+
+
+def write_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
+    """Let `path` hold exactly `data`, durably, and never anything between the old bytes and the new."""
+    temporary = stage_bytes(path, data, mode=mode)
+    _WRITTEN.reach()
+    os.rename(temporary, path)
+    _RENAMED.reach()
+    sync_directory(os.path.dirname(path))
+
+
+def make_directories(path: str, *, mode: int = 0o755) -> None:
+    """The directory `path` and its parents, each durable in its own parent. Idempotent."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent and parent != path:
+        make_directories(parent, mode=mode)
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return
+    sync_directory(parent or ".")
+
+
+def remove_file(path: str) -> None:
+    """Unlink `path` if it is there; durable once its directory is synced."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)

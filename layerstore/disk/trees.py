@@ -1,0 +1,123 @@
+"""Whole directory trees of our own: measured and removed, without following a link."""
+
+import os
+import stat
+from dataclasses import dataclass
+from itertools import count
+
+_BLOCK = 512
+_LIFTED = ".lstore-removing-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tree takes on disk: bytes as ``du`` counts them, and inodes."""
+
+    size: int = 0
+    inodes: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.size + other.size, self.inodes + other.inodes)
+
+
+class Meter:
+    """Adds up trees; a file with several names counts once, as it does for ``du``."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[int, int]] = set()
+
+    def measure(self, path: str) -> Usage:
+        """The usage of `path` and all below it that this meter has not counted yet."""
+        try:
+            status = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            return Usage()
+        total = self._count(status)
+        if stat.S_ISDIR(status.st_mode):
+            total += self._below(path)
+        return total
+
+    def _below(self, path: str) -> Usage:
+        size = inodes = 0
+        pending = [path]
+        while pending:
+            try:
+                entries = os.scandir(pending.pop())
+            except (FileNotFoundError, PermissionError):
+                continue
+            with entries:
+                for entry in entries:
+                    try:
+                        used = self._count(entry.stat(follow_symlinks=False))
+                    except FileNotFoundError:
+                        continue
+                    size += used.size
+                    inodes += used.inodes
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+        return Usage(size, inodes)
+
+    def _count(self, status: os.stat_result) -> Usage:
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            identity = (status.st_dev, status.st_ino)
+            if identity in self._seen:
+                return Usage()
+            self._seen.add(identity)
+        return Usage(status.st_blocks * _BLOCK, 1)
+
+
+def remove_tree(path: str) -> None:
+    """Remove `path` and all below it. Idempotent; links are removed, never followed.
+
+    Directories that their owner made unsearchable are opened up first, so that an ordinary user can
+    remove what a layer's modes would protect. Subdirectories are moved to the top before they are
+    emptied: so no depth of nesting costs descriptors or stack.
+    """
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        top = _open_writable(path)
+        try:
+            _empty(top)
+        finally:
+            os.close(top)
+        os.rmdir(path)
+
+
+def _empty(top: int) -> None:
+    serial = count()
+    while directories := _unlink_files(top):
+        for name in directories:
+            descriptor = _open_writable(name, top)
+            try:
+                for child in _unlink_files(descriptor):
+                    _open_up(child, descriptor)
+                    os.rename(child, f"{_LIFTED}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
+            finally:
+                os.close(descriptor)
+            os.rmdir(name, dir_fd=top)
+
+
+def _unlink_files(directory: int) -> list[str]:
+    """Unlink everything in `directory` but its subdirectories, and name those."""
+    with os.scandir(directory) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        if not is_directory:
+            os.unlink(name, dir_fd=directory)
+    return [name for name, is_directory in found if is_directory]
+
+
+def _open_up(name: str, parent: int | None) -> None:
+    """Give a directory's owner back what a layer's mode took; changing ``..`` by a rename needs it too."""
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if status.st_mode & 0o700 != 0o700:
+        os.chmod(name, 0o700, dir_fd=parent)
+
+
+def _open_writable(name: str, parent: int | None = None) -> int:
+    _open_up(name, parent)
+    return os.open(name, _DIRECTORY, dir_fd=parent)
