@@ -28,8 +28,13 @@ command to run. Secrets never enter a message. Errors are translated once, at th
 foreign exception arose, with ``raise … from``.
 """
 
+from __future__ import annotations
+
 import errno
-from typing import ClassVar
+
+TYPE_CHECKING = False  # typing's own is not worth its import on the path that starts a process
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 125

@@ -2,14 +2,15 @@
 
 Snapshotters emit it and launchers consume it; neither knows the other (containerd's ``core/mount``
 taught us that). Stage "mount stack" of docs/flow.md. Carrying it out is `layerstore.snapshot.overlay`'s
-and the runner's business.
+and the runner's business. On the path that starts a process, hence `Value` and no ``dataclasses``.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from layerstore.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class ErofsImage:
+class ErofsImage(Value):
     """A read-only lower that the kernel mounts from files: an EROFS index and the tars it points into.
 
     `devices` are in the order of the index's device slots (Linux ``fs/erofs/erofs_fs.h``).
@@ -19,8 +20,7 @@ class ErofsImage:
     devices: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(Value):
     """A read-only lower that is a directory already."""
 
     path: str
@@ -29,8 +29,7 @@ class Directory:
 Lower = ErofsImage | Directory
 
 
-@dataclass(frozen=True, slots=True)
-class MountStack:
+class MountStack(Value):
     """One root filesystem: `lowers` from the topmost down, and where changes go.
 
     Without `upper` and `work` the stack is a read-only view. `userxattr` makes overlayfs keep its

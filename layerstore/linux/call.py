@@ -1,0 +1,71 @@
+"""How a system call is bound: argument types fixed once, a failure turned into ``OSError``."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Path = str | bytes
+
+_libc = ctypes.CDLL(None, use_errno=True)
+# Keeps the interpreter lock: a call that duplicates the process must not come back without it.
+_libc_locked = ctypes.PyDLL(None, use_errno=True)
+
+_MACHINE = os.uname().machine
+IS_ARM64 = _MACHINE == "aarch64"
+IS_X86_64 = _MACHINE == "x86_64"
+
+
+class Call:
+    """One callable of the kernel; returns its non-negative result.
+
+    Raises ``OSError`` of the fitting subclass, its text the call's name and reason, its filename `path`.
+    """
+
+    __slots__ = ("_function", "_name")
+
+    def __init__(self, name: str, function: Callable[..., int]) -> None:
+        self._name = name
+        self._function = function
+
+    def __call__(self, *arguments: object, path: Path | None = None) -> int:
+        result = self._function(*arguments)
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"{self._name}: {os.strerror(number)}", path)
+        return result
+
+
+def libc(name: str, *argtypes: type) -> Call:
+    """The C library's wrapper `name`, returning an int."""
+    function = _libc[name]
+    function.argtypes = argtypes
+    function.restype = ctypes.c_int
+    return Call(name, function)
+
+
+def numbered(name: str, number: int, *argtypes: type, keeps_lock: bool = False) -> Call:
+    """A system call by its number, for those that Debian 12's C library, or another one, does not wrap."""
+    function = (_libc_locked if keeps_lock else _libc)["syscall"]
+    function.argtypes = (ctypes.c_long, *argtypes)
+    function.restype = ctypes.c_long
+    return Call(name, lambda *arguments: function(number, *arguments))
+
+
+def by_machine(*, x86_64: int, arm64: int) -> int:
+    """The number of a call older than the common table (which starts at 424)."""
+    return arm64 if IS_ARM64 else x86_64
+
+
+def encoded(text: Path | None) -> bytes | None:
+    """`text` as the kernel takes it. Raises ``ValueError`` for an embedded NUL, which C would cut at."""
+    if text is None:
+        return None
+    raw = os.fsencode(text)
+    if b"\0" in raw:
+        raise ValueError(f"embedded null byte in {text!r}")
+    return raw

@@ -1,0 +1,75 @@
+"""Files: opening inside a root, renaming without replacing, sharing extents, flushing one file system."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from ctypes import c_char_p, c_int, c_size_t, c_uint
+
+from layerstore.linux.call import encoded, libc, numbered
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from layerstore.linux.call import Path
+
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+RENAME_NOREPLACE = 0x1
+RENAME_EXCHANGE = 0x2
+
+CLOSE_RANGE_CLOEXEC = 0x4
+LAST_FD = 0xFFFFFFFF
+
+FICLONE = 0x40049409
+
+# openat2(2) gives EAGAIN when a rename anywhere races with a lookup through "..", and asks for a retry.
+_RACE_RETRIES = 128
+
+_openat2 = numbered("openat2", 437, c_int, c_char_p, c_char_p, c_size_t)
+_renameat2 = libc("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
+_syncfs = libc("syncfs", c_int)
+_close_range = numbered("close_range", 436, c_uint, c_uint, c_uint)
+
+
+def openat2(dirfd: int, pathname: Path, flags: int, *, mode: int = 0, resolve: int = 0) -> int:
+    """openat2(2), always with O_CLOEXEC; `resolve` is of RESOLVE_*. Retries when a rename races with it."""
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    for _ in range(_RACE_RETRIES):
+        try:
+            return _openat2(dirfd, encoded(pathname), how, len(how), path=pathname)
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+    raise OSError(errno.EAGAIN, "openat2: renames keep racing with this lookup", pathname)
+
+
+def renameat2(olddirfd: int, oldpath: Path, newdirfd: int, newpath: Path, flags: int) -> None:
+    """renameat2(2), with RENAME_NOREPLACE or RENAME_EXCHANGE."""
+    _renameat2(olddirfd, encoded(oldpath), newdirfd, encoded(newpath), flags, path=newpath)
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2): everything of the file system that `fd` is on is durable on return.
+
+    Since Linux 5.8 a write error that was met since `fd` was opened is raised.
+    """
+    _syncfs(fd)
+
+
+def ficlone(dest_fd: int, src_fd: int) -> None:
+    """ioctl_ficlonerange(2) FICLONE: `dest_fd` shares the content of `src_fd`, where the file system can."""
+    try:
+        fcntl.ioctl(dest_fd, FICLONE, src_fd)
+    except OSError as error:
+        raise OSError(error.errno, f"ioctl FICLONE: {error.strerror}") from error
+
+
+def close_range(first: int, last: int = LAST_FD, flags: int = 0) -> None:
+    """close_range(2): closes `first` to `last`, both included; with CLOSE_RANGE_CLOEXEC on the next exec."""
+    _close_range(first, last, flags)
