@@ -136,7 +136,7 @@ def children(parsed: Manifest | Index) -> tuple[Descriptor, ...]:
     for layer in parsed.layers:
         if mediatype.is_foreign(layer.media_type):
             raise UnsupportedContent(
-                f"layer {layer.digest} is a foreign layer, which lstore never fetches from the URLs an image names"
+                f"layer {layer.digest} is foreign: lstore never fetches from the URLs that an image names"
             )
     return (parsed.config, *parsed.layers)
 

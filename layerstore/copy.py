@@ -10,6 +10,7 @@ from functools import partial
 from layerstore.content import Source, Target, children, has_children, opened_bytes, read_document
 from layerstore.errors import LimitExceeded
 from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Index, Manifest, parse
 from layerstore.tasks import run_all
 
@@ -17,6 +18,8 @@ MAX_DEPTH = 8
 """Indexes inside indexes. Real images have one."""
 MAX_NODES = 100_000
 """Distinct pieces of content in one graph."""
+MAX_DOCUMENT_BYTES = 512 << 20
+"""Bytes of manifests and indexes in one graph, all of which are held until their children have arrived."""
 PARALLEL = 4
 """Blobs under way at once, unless the caller says otherwise."""
 
@@ -47,7 +50,8 @@ class _Graph:
         self._target = target
         self._select = select
         self._seen: set[Descriptor] = set()
-        self.leaves: dict[Descriptor, Descriptor] = {}
+        self._document_bytes = 0
+        self.leaves: dict[tuple[Digest, int], Descriptor] = {}  # one blob may go by several media types
         self.inner: list[Descriptor] = []
         self.documents: dict[Descriptor, bytes] = {}
 
@@ -58,10 +62,13 @@ class _Graph:
         if len(self._seen) > MAX_NODES or depth > MAX_DEPTH:
             raise LimitExceeded(f"image graph below {node.digest} is too large")
         if not has_children(node):
-            self.leaves[node] = node
+            self.leaves.setdefault((node.digest, node.size), node)
             return
         if self._target.has(node):
             return
+        self._document_bytes += node.size
+        if self._document_bytes > MAX_DOCUMENT_BYTES:
+            raise LimitExceeded(f"manifests up to {node.digest} take more than {MAX_DOCUMENT_BYTES} bytes")
         raw = read_document(self._source, node)
         for child in self._select(parse(raw, node.media_type)):
             self.explore(child, depth=depth + 1)

@@ -51,8 +51,17 @@ def run_all(
     if len(pending) <= 1 or limit <= 1:
         return [call() for call in pending]
     shared = cancellation or Cancellation()
+
+    def run(call: Callable[[], T]) -> T:
+        shared.check()  # the failed call's own thread may be here before the caller's wakes up
+        try:
+            return call()
+        except BaseException:
+            shared.cancel()
+            raise
+
     with ThreadPoolExecutor(max_workers=min(limit, len(pending)), thread_name_prefix="lstore") as pool:
-        futures: list[Future[T]] = [pool.submit(call) for call in pending]
+        futures: list[Future[T]] = [pool.submit(run, call) for call in pending]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         except BaseException:

@@ -1,12 +1,15 @@
 """Bounded parsing of foreign JSON, and typed access to its fields.
 
 Refused with `InvalidDocument`: more than the given number of bytes, text that is not UTF-8 JSON, a
-root that is no object, duplicate keys (two readers would see two documents), nesting that exhausts
-the parser, NaN, and fields of the wrong type. Unknown fields are left alone.
+root that is no object, duplicate keys (two readers would see two documents), deep nesting, numbers
+and strings that JSON or UTF-8 could not spell again, and fields of the wrong type. Unknown fields are
+left alone.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar, cast
 
 from layerstore.errors import InvalidDocument, LimitExceeded
@@ -17,6 +20,8 @@ T = TypeVar("T")
 
 MAX_DOCUMENT = 8 << 20
 """Bytes in a manifest, index or config that lstore will read: twice what registries accept."""
+MAX_NESTING = 64
+"""Objects and arrays inside each other: far below where Python's own parser and printer give up."""
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -47,7 +52,37 @@ def parse_object(raw: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Object:
         raise InvalidDocument(f"{what} is not valid JSON: {str(error)[:120]}") from error
     if not isinstance(value, dict):
         raise InvalidDocument(f"{what} is not a JSON object")
+    _check_values(value, what)
     return cast(Object, value)
+
+
+def _check_values(root: Json, what: str) -> None:
+    """Refuse what parses but could not be dumped again: deep nesting, infinities, lone surrogates."""
+    level = [root]
+    for _ in range(MAX_NESTING):
+        parts = [part for each in level for part in _parts(each)]
+        if any(isinstance(part, str) and not _is_encodable(part) for part in parts):
+            raise InvalidDocument(f"{what} has text with a lone surrogate")
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+            raise InvalidDocument(f"{what} has a number beyond all bounds")
+        level = [part for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise InvalidDocument(f"{what} is nested deeper than {MAX_NESTING}")
+
+
+def _parts(value: Json) -> Iterable[Json]:
+    if isinstance(value, Mapping):
+        return chain(value, value.values())
+    return cast(Sequence[Json], value)
+
+
+def _is_encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def dump(value: Json) -> bytes:

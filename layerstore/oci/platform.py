@@ -32,8 +32,8 @@ _DEFAULT_VARIANT = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
 _LADDERS = {
     "amd64": ("v4", "v3", "v2", "v1"),
     "arm": ("v8", "v7", "v6", "v5"),
-    "arm64": ("v9", "v8"),
 }
+_ARM64 = re.compile(r"v(8|9)(?:\.([0-9]))?\Z")
 _MAX_FEATURES = 64
 
 
@@ -107,19 +107,36 @@ def normalise(os: str, architecture: str, variant: str = "") -> Platform:
     level = (variant or _IMPLIED_VARIANT.get(lower, "")).lower()
     if level and level[0].isdigit():
         level = f"v{level}"
+    if arch == "arm64":
+        level = level.removesuffix(".0")
     if level == _DEFAULT_VARIANT.get(arch):
         level = ""
     return Platform(os.lower(), arch, level)
 
 
 def _ladder_from(platform: Platform) -> tuple[Platform, ...]:
-    ladder = _LADDERS.get(platform.architecture)
     level = platform.variant or _DEFAULT_VARIANT.get(platform.architecture, "")
+    ladder = _arm64_ladder(level) if platform.architecture == "arm64" else _LADDERS.get(platform.architecture)
     if ladder is None or level not in ladder:
         return (platform,)
     return tuple(
         normalise(platform.os, platform.architecture, step) for step in ladder[ladder.index(level) :]
     )
+
+
+def _arm64_ladder(level: str) -> tuple[str, ...]:
+    """`level` and all that it includes: by Arm's own manual, v9.x includes v8.(x+5)."""
+    match = _ARM64.match(level)
+    if match is None:
+        return ()
+    minor = int(match[2] or 0)
+    if match[1] == "8":
+        return _minors("v8", minor)
+    return (*_minors("v9", minor), *_minors("v8", min(minor + 5, 9)))
+
+
+def _minors(major: str, highest: int) -> tuple[str, ...]:
+    return (*(f"{major}.{minor}" for minor in range(highest, 0, -1)), major)
 
 
 def best_match(wanted: Platform, offered: Iterable[Platform]) -> int | None:
