@@ -59,9 +59,9 @@ class FileLock:
         return True
 
 
-def open_lock(path: str) -> FileLock:
-    """The lock file at `path`, made where it is missing. Raises `OSError`."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+def open_lock(path: str, *, create: bool = True) -> FileLock:
+    """The lock file at `path`, made where it is missing unless `create` is false. Raises `OSError`."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     return FileLock(path, os.open(path, flags, _MODE))
 
 

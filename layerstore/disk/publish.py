@@ -44,9 +44,9 @@ def move(source: str, destination: str) -> None:
 
 
 def stage_bytes(path: str, data: bytes, *, mode: int = 0o644) -> str:
-    """Write `data` durably under a temporary name beside `path`, which is returned; nothing is visible yet."""
+    """Write `data` durably under the returned temporary name beside `path`; nothing is visible yet."""
     directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}.{os.getpid()}")
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}.{os.urandom(4).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, mode)
     try:

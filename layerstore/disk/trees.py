@@ -88,6 +88,7 @@ def remove_tree(path: str) -> None:
 
 
 def _empty(top: int) -> None:
+    unique = f"{_LIFTED}{os.urandom(4).hex()}-"  # an interrupted removal may have left its own
     serial = count()
     while directories := _unlink_files(top):
         for name in directories:
@@ -95,7 +96,7 @@ def _empty(top: int) -> None:
             try:
                 for child in _unlink_files(descriptor):
                     _open_up(child, descriptor)
-                    os.rename(child, f"{_LIFTED}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
+                    os.rename(child, f"{unique}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
             finally:
                 os.close(descriptor)
             os.rmdir(name, dir_fd=top)

@@ -1,0 +1,136 @@
+"""Where things lie in a store's root, and how a root is made. Paths only; nobody else spells them.
+
+ROOT/format                   the number of this layout
+ROOT/lock                     the store lock (docs/ordering.md)
+ROOT/content/                 a valid OCI image layout: oci-layout, index.json, blobs/ALGORITHM/HEX
+ROOT/ingest/ALGORITHM-HEX/    work on one blob: lock, blob, layer/, done
+ROOT/layers/ALGORITHM-HEX/    one layer uncompressed, named by its diff_id; what is in it is the driver's
+ROOT/layers/unsealed-BOOT     layers written since that boot that may not be durable yet
+ROOT/snapshots/, containers/  their own modules' business
+ROOT/leases/                  holds of running processes against collection
+"""
+
+import os
+from dataclasses import dataclass
+
+from layerstore.disk.publish import make_directories, write_file
+from layerstore.errors import InvalidDigest, StoreDamaged, storage_error
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import dump
+
+FORMAT = b"1\n"
+IMAGE_LAYOUT = dump({"imageLayoutVersion": "1.0.0"})
+EMPTY_INDEX = dump(
+    {"manifests": [], "mediaType": "application/vnd.oci.image.index.v1+json", "schemaVersion": 2}
+)
+_PRIVATE = 0o711
+"""Mode of the root: containers with mapped ids must be able to pass through, not to list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of the store at `root`, an absolute path."""
+
+    root: str
+
+    @property
+    def lock(self) -> str:
+        """The store lock."""
+        return os.path.join(self.root, "lock")
+
+    @property
+    def content(self) -> str:
+        """The OCI image layout."""
+        return os.path.join(self.root, "content")
+
+    @property
+    def index(self) -> str:
+        """The file that holds all refs."""
+        return os.path.join(self.content, "index.json")
+
+    @property
+    def ingests(self) -> str:
+        """Where blobs are worked on."""
+        return os.path.join(self.root, "ingest")
+
+    @property
+    def layers(self) -> str:
+        """Layers uncompressed."""
+        return os.path.join(self.root, "layers")
+
+    @property
+    def snapshots(self) -> str:
+        """Committed and active snapshots."""
+        return os.path.join(self.root, "snapshots")
+
+    @property
+    def leases(self) -> str:
+        """Holds of running processes."""
+        return os.path.join(self.root, "leases")
+
+    def blobs(self, algorithm: str) -> str:
+        """The directory of all blobs whose digests have `algorithm`."""
+        return os.path.join(self.content, "blobs", algorithm)
+
+    def blob(self, digest: Digest) -> str:
+        """Where the blob of that digest is or would be."""
+        return os.path.join(self.blobs(digest.algorithm), digest.encoded)
+
+    def ingest(self, digest: Digest) -> str:
+        """The directory of work on the blob of that digest."""
+        return os.path.join(self.ingests, f"{digest.algorithm}-{digest.encoded}")
+
+    def layer(self, diff_id: Digest) -> str:
+        """The directory of the uncompressed layer of that diff_id."""
+        return os.path.join(self.layers, f"{diff_id.algorithm}-{diff_id.encoded}")
+
+    @property
+    def exists(self) -> bool:
+        """Whether a store was made here."""
+        return os.path.exists(os.path.join(self.root, "format"))
+
+    def create(self) -> None:
+        """Make an empty store, or finish making one. Idempotent, and safe beside others doing the same.
+
+        Raises `StorageError`, and `StoreDamaged` where the root holds a store of another format.
+        """
+        try:
+            self._check_format()
+            if not self.exists:
+                self._make()
+        except OSError as error:
+            raise storage_error(error, f"make a store at {self.root}") from error
+
+    def _make(self) -> None:
+        make_directories(self.root)
+        os.chmod(self.root, _PRIVATE)
+        for path in (self.ingests, self.layers, self.leases, self.snapshots, self.blobs("sha256")):
+            make_directories(path)
+        for path, data in (
+            (os.path.join(self.content, "oci-layout"), IMAGE_LAYOUT),
+            (self.index, EMPTY_INDEX),
+            (os.path.join(self.root, "format"), FORMAT),
+        ):
+            if not os.path.exists(path):
+                write_file(path, data)
+
+    def _check_format(self) -> None:
+        try:
+            with open(os.path.join(self.root, "format"), "rb") as stream:
+                found = stream.read(64)
+        except FileNotFoundError:
+            return
+        if found != FORMAT:
+            raise StoreDamaged(
+                f"the store at {self.root} has format {found[:20]!r}; this lstore reads format 1",
+                hint="use the lstore that made it, or another --root",
+            )
+
+
+def parse_name(name: str) -> Digest | None:
+    """The digest that the entry `name` of ``ingest/`` or ``layers/`` stands for; None for other names."""
+    algorithm, _, encoded = name.partition("-")
+    try:
+        return Digest(algorithm, encoded)
+    except InvalidDigest:
+        return None

@@ -1,0 +1,161 @@
+"""Refs: names stored locally, each for one platform. They live in the content layout's ``index.json``.
+
+Every entry is a descriptor with annotations, so that any OCI tool reads the same names. An image has
+one entry per name and platform; pulling another platform never clobbers the native one. An index
+pulled whole has an entry without a platform. An entry without a name is an image that lost its last
+one (docker's "dangling"), kept until it is pruned.
+
+A ref's graph is always there whole (docs/adr/0001-refs-name-whole-graphs.md): for an image chosen from
+an index the entry names the manifest, and remembers the index's digest under `RESOLVED`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from layerstore.disk.publish import write_file
+from layerstore.errors import InvalidInput, StoreDamaged
+from layerstore.oci import mediatype
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import Json, dump, items, parse_object
+from layerstore.oci.platform import Platform, best_match
+from layerstore.oci.reference import DEFAULT_TAG, Reference
+from layerstore.store.layout import Layout
+
+REF_NAME = "org.opencontainers.image.ref.name"
+IMAGE_NAME = "io.containerd.image.name"
+RESOLVED = "dev.lstore.resolved"
+MAX_INDEX = 256 << 20
+"""Bytes of ``index.json``: some half a million images."""
+MAX_REFS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """`name` stands for `descriptor`; `resolved` is the digest a registry knows it by, where one does."""
+
+    name: Reference | None
+    descriptor: Descriptor
+    resolved: Digest | None = None
+
+    @property
+    def platform(self) -> Platform | None:
+        """The platform of a single image; None for an index pulled whole."""
+        return self.descriptor.platform
+
+    def is_same_slot(self, other: "Ref") -> bool:
+        """Whether both cannot stand side by side: one name, one platform."""
+        return self.name is not None and self.name == other.name and self.platform == other.platform
+
+    @classmethod
+    def from_json(cls, value: Json) -> "Ref":
+        """The ref that an entry of ``index.json`` spells; foreign entries without our annotations too."""
+        descriptor = Descriptor.from_json(value)
+        full = descriptor.annotations.get(IMAGE_NAME) or descriptor.annotations.get(REF_NAME)
+        resolved = descriptor.annotations.get(RESOLVED)
+        kept = {k: v for k, v in descriptor.annotations.items() if k not in (REF_NAME, IMAGE_NAME, RESOLVED)}
+        return cls(
+            name=Reference.parse(full) if full else None,
+            descriptor=replace(descriptor, annotations=kept),
+            resolved=Digest.parse(resolved) if resolved else None,
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """The entry of ``index.json``."""
+        annotations = dict(self.descriptor.annotations)
+        if self.name is not None:
+            annotations[REF_NAME] = layout_name(self.name)
+            annotations[IMAGE_NAME] = str(self.name)
+        if self.resolved is not None:
+            annotations[RESOLVED] = str(self.resolved)
+        return replace(self.descriptor, annotations=annotations).to_json()
+
+
+def layout_name(name: Reference) -> str:
+    """What other tools call the image in our layout: ``debian`` rather than ``docker.io/library/debian:latest``."""
+    if name.tag == DEFAULT_TAG and name.digest is None:
+        return name.familiar_name
+    return name.familiar
+
+
+@dataclass(frozen=True, slots=True)
+class RefTable:
+    """All refs at one moment, an immutable value."""
+
+    refs: tuple[Ref, ...]
+
+    def named(self, name: Reference) -> tuple[Ref, ...]:
+        """The entries of `name`, one per platform."""
+        return tuple(ref for ref in self.refs if ref.name == name)
+
+    def find(self, name: Reference, platform: Platform) -> Ref | None:
+        """The entry that a host of `platform` would use: its own image, else an index that may hold one."""
+        entries = self.named(name)
+        single = [ref for ref in entries if ref.platform is not None]
+        position = best_match(platform, [ref.platform for ref in single if ref.platform is not None])
+        if position is not None:
+            return single[position]
+        return next((ref for ref in entries if mediatype.is_index(ref.descriptor.media_type)), None)
+
+    def with_ref(self, ref: Ref) -> "RefTable":
+        """The table once `ref` has its slot. An image that thereby loses its last name stays, nameless."""
+        replaced = [old for old in self.refs if old.is_same_slot(ref)]
+        kept = [
+            old for old in self.refs if not old.is_same_slot(ref) and not self._is_nameless_twin(old, ref)
+        ]
+        return RefTable((*kept, *_nameless(replaced, [*kept, ref]), ref))
+
+    def without(self, doomed: Callable[[Ref], bool]) -> "RefTable":
+        """The table without the entries that `doomed` picks."""
+        return RefTable(tuple(ref for ref in self.refs if not doomed(ref)))
+
+    @staticmethod
+    def _is_nameless_twin(old: Ref, ref: Ref) -> bool:
+        return old.name is None and old.descriptor == ref.descriptor
+
+    def to_bytes(self) -> bytes:
+        """The bytes of ``index.json``: an OCI image index."""
+        body: dict[str, Json] = {
+            "schemaVersion": 2,
+            "mediaType": mediatype.OCI_INDEX,
+            "manifests": [ref.to_json() for ref in self.refs],
+        }
+        return dump(body)
+
+
+def _nameless(replaced: Iterable[Ref], others: Iterable[Ref]) -> list[Ref]:
+    named = {ref.descriptor for ref in others}
+    return [replace(ref, name=None) for ref in replaced if ref.descriptor not in named]
+
+
+def parse_table(raw: bytes) -> RefTable:
+    """The table that the bytes of ``index.json`` spell. Raises `StoreDamaged`."""
+    try:
+        source = parse_object(raw, "index.json", limit=MAX_INDEX)
+        return RefTable(items(source, "manifests", Ref.from_json, limit=MAX_REFS))
+    except InvalidInput as error:
+        raise StoreDamaged(f"the store's index.json is damaged: {error.message}") from error
+
+
+class RefStore:
+    """The refs of one store. Reading needs no lock; `update` is called under the store lock."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def read(self) -> RefTable:
+        """All refs as of now. Raises `StoreDamaged`."""
+        try:
+            with open(self._layout.index, "rb") as stream:
+                return parse_table(stream.read(MAX_INDEX + 1))
+        except FileNotFoundError as error:
+            raise StoreDamaged(f"the store at {self._layout.root} has no index.json") from error
+
+    def update(self, change: Callable[[RefTable], RefTable]) -> RefTable:
+        """Durably replace the table by what `change` makes of it. The caller holds the store lock."""
+        before = self.read()
+        after = change(before)
+        data = after.to_bytes()
+        if data != before.to_bytes():
+            write_file(self._layout.index, data)
+        return after

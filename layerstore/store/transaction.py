@@ -1,0 +1,192 @@
+"""One change to the store: staged writes that appear together. docs/ordering.md states the order as prose.
+
+A transaction is a `Target`, so `layerstore.copy` writes into it as into any other. Blobs are worked on
+under their own locks while nothing else is held (`layerstore.store.ingest`); `commit` then takes the
+store lock for a few renames: leaves, layers, directories; manifests, directories; refs last.
+"""
+
+import os
+import threading
+from contextlib import AbstractContextManager
+from functools import partial
+from types import TracebackType
+
+from layerstore.content import CHUNK, Opener, Readable, VerifyingReader, has_children, opened_bytes
+from layerstore.disk import locks
+from layerstore.disk.faults import CrashPoint
+from layerstore.disk.publish import move, remove_file, stage_bytes, sync_directory
+from layerstore.errors import LimitExceeded, storage_error
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import MAX_DOCUMENT
+from layerstore.oci.reference import Reference
+from layerstore.store import ingest
+from layerstore.store.blobs import Blobs
+from layerstore.store.layers import Layers
+from layerstore.store.layout import Layout
+from layerstore.store.leases import Lease
+from layerstore.store.refs import Ref, RefStore, RefTable
+
+_STAGED = CrashPoint("commit: documents staged")
+_LEAF = CrashPoint("commit: one leaf renamed")
+_LEAVES = CrashPoint("commit: leaves durable")
+_MANIFEST = CrashPoint("commit: one manifest renamed")
+_MANIFESTS = CrashPoint("commit: manifests durable")
+_REFS = CrashPoint("commit: refs durable")
+
+
+class Transaction:
+    """Use as a context manager; without a `commit` the block leaves nothing but work to resume."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        blobs: Blobs,
+        refs: RefStore,
+        layers: Layers,
+        workshop: ingest.Workshop,
+    ) -> None:
+        self._layout = layout
+        self._blobs = blobs
+        self._refs = refs
+        self._layers = layers
+        self._workshop = workshop
+        with locks.shared(layout.lock):
+            self._lease = Lease(layout)
+        self._mutex = threading.Lock()
+        self._ingested: dict[Digest, ingest.Ingested] = {}
+        self._documents: dict[Descriptor, bytes] = {}
+        self._new_refs: list[Ref] = []
+
+    def __enter__(self) -> "Transaction":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each in self._ingested.values():
+            each.lock.close()
+        self._ingested.clear()
+        self._lease.close()
+
+    def resolve(self, name: str) -> Descriptor:
+        """The root of a ref that was there before this transaction."""
+        return self._blobs.resolve(name)
+
+    def fetch(self, descriptor: Descriptor, offset: int = 0) -> AbstractContextManager[Readable]:
+        """Content of the store, or of this transaction."""
+        if descriptor in self._documents:
+            return opened_bytes(self._documents[descriptor], offset)
+        with self._mutex:
+            ours = self._ingested.get(descriptor.digest)
+        if ours is not None and os.path.exists(ours.blob):
+            return self._blobs.open_file(ours.blob, descriptor, offset)
+        return self._blobs.fetch(descriptor, offset)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the content is there, in the store or in this transaction; from now on it stays."""
+        if descriptor in self._documents or descriptor.digest in self._ingested:
+            return True
+        return self._is_stored(descriptor)
+
+    def _is_stored(self, descriptor: Descriptor) -> bool:
+        with locks.shared(self._layout.lock), self._mutex:
+            self._lease.hold(descriptor)
+        there = self._blobs.has_graph(descriptor)
+        if there:
+            self._workshop.progress.phase(descriptor.digest.short, "exists", descriptor.size)
+        return there
+
+    def push(self, descriptor: Descriptor, opener: Opener) -> None:
+        """Take the content in: manifests are kept in memory until `commit`, blobs go through an ingest."""
+        if has_children(descriptor):
+            self._documents[descriptor] = _read_document(descriptor, opener)
+            return
+        work = partial(self._is_stored, descriptor)
+        directory = self._layout.ingest(descriptor.digest)
+        try:
+            ours = self._workshop.obtain(descriptor, directory, opener, work)
+        except OSError as error:
+            raise storage_error(error, f"write blob {descriptor.digest} to {self._layout.root}") from error
+        if ours is not None:
+            with self._mutex:
+                self._ingested[descriptor.digest] = ours
+            self._workshop.progress.phase(descriptor.digest.short, "done")
+
+    def tag(self, descriptor: Descriptor, name: str) -> None:
+        """Let the image `name` stand for `descriptor` once this commits."""
+        self.set_ref(Ref(Reference.parse(name), descriptor))
+
+    def set_ref(self, ref: Ref) -> None:
+        """Let `ref` hold once this commits; its graph is in the store or in this transaction."""
+        self._new_refs.append(ref)
+
+    @property
+    def layers(self) -> dict[Digest, str]:
+        """The directory of each layer that this transaction unpacked, by diff_id; gone after `commit`."""
+        with self._mutex:
+            return {each.diff_id: each.layer for each in self._ingested.values() if each.diff_id is not None}
+
+    def commit(self) -> None:
+        """Make everything durable and visible. Raises `StorageError`; then no ref has changed."""
+        try:
+            with locks.exclusive(self._layout.lock):
+                staged = self._stage_documents()
+                _STAGED.reach()
+                self._publish_leaves()
+                self._publish_manifests(staged)
+                self._refs.update(self._with_new_refs)
+                _REFS.reach()
+                self._layers.seal()
+                for each in self._ingested.values():
+                    ingest.discard(each.directory)
+        except OSError as error:
+            raise storage_error(error, f"commit to the store at {self._layout.root}") from error
+
+    def _stage_documents(self) -> dict[Digest, str]:
+        staged: dict[Digest, str] = {}
+        for descriptor, data in self._documents.items():
+            path = self._layout.blob(descriptor.digest)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            staged[descriptor.digest] = stage_bytes(path, data)
+        return staged
+
+    def _publish_leaves(self) -> None:
+        for digest, each in self._ingested.items():
+            path = self._layout.blob(digest)
+            if not os.path.exists(path):
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                move(each.blob, path)
+                _LEAF.reach()
+        self._layers.publish(self.layers)
+        self._sync({digest.algorithm for digest in self._ingested})
+        _LEAVES.reach()
+
+    def _publish_manifests(self, staged: dict[Digest, str]) -> None:
+        for digest, path in staged.items():
+            if self._blobs.exists(digest):
+                remove_file(path)
+            else:
+                move(path, self._layout.blob(digest))
+                _MANIFEST.reach()
+        self._sync({digest.algorithm for digest in staged})
+        _MANIFESTS.reach()
+
+    def _sync(self, algorithms: set[str]) -> None:
+        for algorithm in algorithms:
+            sync_directory(self._layout.blobs(algorithm))
+
+    def _with_new_refs(self, table: RefTable) -> RefTable:
+        for ref in self._new_refs:
+            table = table.with_ref(ref)
+        return table
+
+
+def _read_document(descriptor: Descriptor, opener: Opener) -> bytes:
+    if descriptor.size > MAX_DOCUMENT:
+        raise LimitExceeded(
+            f"{descriptor.digest} has {descriptor.size} bytes, over the limit of {MAX_DOCUMENT}"
+        )
+    with opener(0) as stream:
+        reader = VerifyingReader(stream, descriptor)
+        return b"".join(iter(partial(reader.read, CHUNK), b""))
