@@ -1,0 +1,1 @@
+"""From layers to root filesystems: chains, drivers, and the mounting of a stack."""
