@@ -1,0 +1,66 @@
+"""click, made lazy: a group knows its commands by the table of `verbs` and imports one when it runs."""
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+from lstore.cli.errors import UnknownCommand
+from lstore.cli.verbs import Family, Verb
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are `verbs` and whose sub-groups are `families`, neither imported yet."""
+
+    def __init__(
+        self, name: str, summary: str, verbs: Mapping[str, Verb], families: Mapping[str, Family] | None = None
+    ) -> None:
+        super().__init__(name, help=summary, invoke_without_command=True)
+        self._verbs = verbs
+        self._families = families or {}
+        self.callback = click.pass_context(_help_without_command)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names that help and completion show."""
+        shown = [name for name, verb in self._verbs.items() if not verb.is_hidden]
+        return sorted([*shown, *self._families])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported; None where there is none of that name."""
+        if cmd_name in self._families:
+            family = self._families[cmd_name]
+            return LazyGroup(cmd_name, family.summary, family.verbs)
+        verb = self._verbs.get(cmd_name)
+        if verb is None:
+            return None
+        command: click.Command = import_module(f"lstore.cli.commands.{verb.module}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` start with. Raises `UnknownCommand`."""
+        name = args[0]
+        if name.startswith("-") or name in self._verbs or name in self._families:
+            return super().resolve_command(ctx, args)
+        close = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+        raise UnknownCommand(
+            f"{name!r} is not a command of {ctx.command_path}",
+            hint=f"{ctx.command_path} {close[0] if close else '--help'}",
+        )
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        summaries = {name: verb.summary for name, verb in self._verbs.items() if not verb.is_hidden}
+        families = [(name, family.summary) for name, family in sorted(self._families.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(summaries.items()))
+        if families:
+            with formatter.section("Management commands"):
+                formatter.write_dl(families)
+
+
+def _help_without_command(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -1,0 +1,66 @@
+"""What a command has at hand: settings, streams, the clock, and the engine once it asks for it."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from layerstore.errors import UsageError
+from layerstore.progress import Progress
+from lstore.cli.progress import open_progress
+from lstore.cli.settings import Settings, Streams
+
+if TYPE_CHECKING:
+    from lstore.engine import Engine
+
+OpenEngine = Callable[[Settings], "Engine"]
+MAX_ANSWER = 1024
+"""Bytes of an answer to a question."""
+
+
+class Session:
+    """One invocation of the command line."""
+
+    def __init__(self, streams: Streams, settings: Settings, open_engine: OpenEngine) -> None:
+        self.streams = streams
+        self.settings = settings
+        self._open_engine = open_engine
+
+    def engine(self) -> "Engine":
+        """The engine, opened now. Raises what opening a store raises."""
+        return self._open_engine(self.settings)
+
+    def progress(self, *, is_quiet: bool = False) -> AbstractContextManager[Progress]:
+        """Where long work reports: bars on a terminal, else lines, or nothing."""
+        return open_progress(self.streams.err, is_quiet=is_quiet)
+
+    def now(self) -> datetime:
+        """The present time, for ages."""
+        return datetime.now(UTC)
+
+    def line(self, text: str = "") -> None:
+        """Write one line of result."""
+        self.streams.out.line(text)
+
+    def confirm(self, warning: str) -> bool:
+        """Whether the user answers y to `warning`; no answer at all is no."""
+        self.streams.out.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
+        self.streams.out.flush()
+        return self.streams.stdin.readline(MAX_ANSWER).strip().lower() in (b"y", b"yes")
+
+    def start_logging(self) -> None:
+        """Let the library's log records appear on standard error, from the level of the settings on."""
+        level = "debug" if self.settings.is_debug else self.settings.log_level
+        logging.basicConfig(
+            level=logging.getLevelNamesMapping()[level.upper()],
+            stream=self.streams.err.text,
+            format="%(levelname)s %(name)s: %(message)s",
+            force=True,
+        )
+
+
+def refuse_terminal(session: Session, doing: str) -> None:
+    """Raises `UsageError` where bytes would go to a terminal."""
+    if session.streams.out.is_terminal:
+        raise UsageError(f"cannot {doing} to a terminal", hint="use the flag -o FILE, or redirect the output")

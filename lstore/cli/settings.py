@@ -1,0 +1,50 @@
+"""What the environment and the global options say: the only module that reads the environment."""
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import BinaryIO
+
+from lstore.cli.terminal import Output
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one invocation is to work. None stands for the engine's own default."""
+
+    root: str | None = None
+    driver: str | None = None
+    config: str | None = None
+    log_level: str = "warning"
+    is_debug: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The environment, for proxies, credentials and docker's own variables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Standard input, output and error."""
+
+    stdin: BinaryIO
+    out: Output
+    err: Output
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of this process, as a value that does not change."""
+    return MappingProxyType(dict(os.environ))
+
+
+def streams() -> Streams:
+    """The standard streams of this process; one that was closed is empty, or swallows what is written."""
+    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()
+    return Streams(
+        stdin,
+        Output(sys.stdout if sys.stdout is not None else io.TextIOWrapper(io.BytesIO())),
+        Output(sys.stderr if sys.stderr is not None else io.TextIOWrapper(io.BytesIO())),
+    )

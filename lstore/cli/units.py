@@ -1,0 +1,65 @@
+"""Sizes, ages and times as docker prints them (go-units ``HumanSize``, ``HumanDuration``). Pure."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_FRACTION = re.compile(r"(\.\d{6})\d+")
+_HOURS_OF = (("days", 24, 14 * 24), ("weeks", 7 * 24, 60 * 24), ("months", 30 * 24, 730 * 24))
+UNKNOWN = "N/A"
+
+
+def human_size(size: int, precision: int = 4) -> str:
+    """`size` bytes in powers of 1000 to `precision` significant digits: ``5.09MB`` with 3.
+
+    Where rounding reaches the next unit it is used, so that no exponent is ever printed.
+    """
+    value = float(size)
+    for unit in _UNITS[:-1]:
+        if float(f"{value:.{precision}g}") < 1000:
+            return f"{value:.{precision}g}{unit}"
+        value /= 1000
+    return f"{value:.{precision}g}{_UNITS[-1]}"
+
+
+def human_duration(duration: timedelta) -> str:
+    """`duration` as a person says it: ``About an hour``, ``2 weeks``."""
+    seconds = int(duration.total_seconds())
+    if seconds < 60:
+        return "Less than a second" if seconds < 1 else _count(seconds, "second")
+    if seconds < 3600:
+        return "About a minute" if seconds < 120 else f"{seconds // 60} minutes"
+    hours = (seconds + 1800) // 3600
+    if hours < 48:
+        return "About an hour" if hours == 1 else f"{hours} hours"
+    for name, length, limit in _HOURS_OF:
+        if hours < limit:
+            return f"{hours // length} {name}"
+    return f"{seconds // 3600 // 24 // 365} years"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def parse_time(text: str) -> datetime | None:
+    """The moment an RFC 3339 `text` names, in UTC; None where it names none (or Go's zero time)."""
+    try:
+        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.year > 1 else None
+
+
+def age(text: str, now: datetime) -> str:
+    """How long before `now` the RFC 3339 time `text` was: ``2 weeks ago``."""
+    moment = parse_time(text)
+    return UNKNOWN if moment is None else f"{human_duration(now - moment)} ago"
+
+
+def timestamp(text: str) -> str:
+    """The RFC 3339 time `text` as Go's ``time.Time`` prints: ``2024-05-01 10:00:00 +0000 UTC``."""
+    moment = parse_time(text)
+    return UNKNOWN if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
