@@ -1,0 +1,36 @@
+"""What a driver is: one way to make root filesystems of kept layers.
+
+All drivers keep a layer alike, as its tar and the index over it (`layerstore.snapshot.unpack`); they
+differ in what a stack needs beside the layers, and in what the kernel then mounts.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from layerstore.mount import Lower
+
+
+class Driver(Protocol):
+    """A way to stack layers. Layer directories hold ``tar`` and ``index``, see `layerstore.layer.ingest`."""
+
+    @property
+    def name(self) -> str:
+        """What ``--driver`` calls it."""
+        ...
+
+    @property
+    def needs_userxattr(self) -> bool:
+        """Whether its stacks are mounted by an unprivileged overlayfs, with marks in ``user.overlay.*``."""
+        ...
+
+    def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
+        """Write into the empty `directory` what a stack of these layer directories, bottom first, needs.
+
+        `parent` is the directory assembled before for all but some of the topmost layers, where there is
+        one: what it has may be shared, not changed. Raises `InvalidLayer`, `StorageError`.
+        """
+        ...
+
+    def lowers(self, layers: Sequence[str], directory: str) -> tuple[Lower, ...]:
+        """The lowers of that stack, topmost first, once `directory` is assembled."""
+        ...
