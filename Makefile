@@ -1,0 +1,50 @@
+# make help lists the targets. Everything Python lives in .venv; nothing is installed outside of it, but for the
+# Debian packages that `make test` adds where it runs as root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where a dependency is fetched from is pip's own configuration's business.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo check test clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+env: $(VENV)/.development  ## create .venv with all that development needs
+
+demo: $(VENV)/.runtime  ## load, push, pull and run an image, real commands shown (IMAGE=NAME takes that one)
+	@$(BIN)/python -m fixtures.demo
+
+check: $(VENV)/.development  ## lint, format, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.development  ## install what the tests need, then check, then run them with coverage
+	.ci/install-packages
+	$(MAKE) check
+	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
+
+clean:  ## remove .venv, caches and reports
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "lstore needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| { echo "python3-venv is missing: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.development: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
