@@ -1,0 +1,36 @@
+"""Where a redirect leads, and what may come along: nothing secret to another origin. RFC 9110, section 15.4."""
+
+from dataclasses import replace
+from urllib.parse import urljoin
+
+from layerstore.errors import RegistryError
+from registry_client.messages import Request, Response
+from registry_client.origin import Origin, is_local
+
+MAX_REDIRECTS = 8
+_STATUSES = frozenset({301, 302, 303, 307, 308})
+_SECRET_FIELDS = ("Authorization", "Cookie", "Proxy-Authorization")
+
+
+def is_redirect(response: Response) -> bool:
+    """Whether the answer is elsewhere."""
+    return response.status in _STATUSES and response.headers.get("location") is not None
+
+
+def follow(request: Request, response: Response) -> Request:
+    """The request that `response`, a redirect, asks for instead of `request`.
+
+    Credentials stay behind at another host, port or scheme (CVE-2020-15157). Raises `RegistryError`
+    where following would send a body to another origin, or lead from a public host to this machine.
+    """
+    target = urljoin(request.url, response.headers.get("location") or "").partition("#")[0]
+    here, there = Origin.of(request.url), Origin.of(target)
+    if request.method not in ("GET", "HEAD") and (here != there or response.status not in (307, 308)):
+        raise RegistryError(f"{here} redirects a {request.method} to {there}, which is refused")
+    if is_local(there.host) and not is_local(here.host):
+        raise RegistryError(f"{here} redirects to {there}, which is this machine or its link: refused")
+    moved = replace(request, url=target)
+    if here != there:
+        for field in _SECRET_FIELDS:
+            moved = moved.with_header(field, None)
+    return moved
