@@ -1,1 +1,37 @@
-"""The application: `engine` is the typed public API, `cli` the command line over it, `cache` the CI cache."""
+"""The application: `engine` is the typed public API, `cli` the command line over it.
+
+import lstore
+from lstore.engine.pull import pull
+
+engine = lstore.open("/srv/images")
+pull(engine, "debian")
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself is not free, and `lstore run` imports this module
+    from collections.abc import Mapping
+
+    from lstore.engine.engine import Engine
+
+
+def open(  # noqa: A001  # reads as lstore.open
+    root: str | None = None,
+    *,
+    driver: str | None = None,
+    config: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Engine:
+    """The engine over the store at `root`; without one, over the user's own (docs/architecture.md).
+
+    `driver` is a name that ``lstore info`` lists, or None for the best; `config` a TOML file; `environment`
+    what proxies, credentials and the default root are read from. Touches nothing yet. Raises `UsageError`.
+    """
+    import os
+
+    from lstore.engine.engine import Engine, default_root
+
+    known = environment or {}
+    place = root or default_root(os.geteuid(), known)
+    return Engine(os.path.abspath(place), driver, config, known)

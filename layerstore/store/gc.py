@@ -50,6 +50,7 @@ class Plan:
     manifests: tuple[str, ...] = ()
     blobs: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
     ingests: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
@@ -58,17 +59,19 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to remove."""
-        return not (self.manifests or self.blobs or self.layers or self.ingests or self.strays)
+        return not (
+            self.manifests or self.blobs or self.layers or self.snapshots or self.ingests or self.strays
+        )
 
     def __str__(self) -> str:
-        kinds = ("manifests", "blobs", "layers", "ingests", "strays")
+        kinds = ("manifests", "snapshots", "layers", "blobs", "ingests", "strays")
         return "\n".join(f"{kind[:-1]} {path}" for kind in kinds for path in getattr(self, kind))
 
     def execute(self) -> None:
         """Remove it all. The caller holds the store lock, exclusive, since before the plan was made."""
         _remove_files(self.manifests)
         _MANIFESTS.reach()
-        for path in self.layers:
+        for path in (*self.snapshots, *self.layers):
             remove_tree(path)
             _LAYER.reach()
         _remove_files(self.blobs)
@@ -118,8 +121,12 @@ def _mark_layers(store: Store, manifest: Manifest, marked: Marked) -> None:
     marked.stacks.add(config.diff_ids)
 
 
-def plan_collection(store: Store, marked: Marked, *, with_ingests: bool) -> Plan:
+def plan_collection(
+    store: Store, marked: Marked, *, with_ingests: bool, snapshots: tuple[str, ...] = ()
+) -> Plan:
     """What is on disk and not `marked`; work broken off too where `with_ingests` says so.
+
+    `snapshots` are directories derived from layers, which their own module found unneeded.
 
     Where `marked` met damage the plan is empty: see `Marked.damage`.
     """
@@ -133,8 +140,8 @@ def plan_collection(store: Store, marked: Marked, *, with_ingests: bool) -> Plan
     leaves = tuple(path for path in dead.values() if path not in manifests)
     stray = (*strays, *leases.abandoned(store.layout))
     meter = Meter()
-    usage = sum((meter.measure(path) for path in (*dead.values(), *layers, *ingests)), Usage())
-    return Plan(manifests, leaves, layers, ingests, stray, usage)
+    usage = sum((meter.measure(path) for path in (*dead.values(), *snapshots, *layers, *ingests)), Usage())
+    return Plan(manifests, leaves, layers, snapshots, ingests, stray, usage)
 
 
 def _blobs(store: Store) -> tuple[dict[Digest, str], tuple[str, ...]]:

@@ -127,6 +127,12 @@ class Transaction:
         with self._mutex:
             return {each.diff_id: each.layer for each in self._ingested.values() if each.diff_id is not None}
 
+    @property
+    def diff_ids(self) -> dict[Digest, Digest]:
+        """The diff_id of each layer that was unpacked for this transaction, by the digest of its blob."""
+        with self._mutex:
+            return {digest: each.diff_id for digest, each in self._ingested.items() if each.diff_id is not None}
+
     def commit(self) -> None:
         """Make everything durable and visible. Raises `StorageError`; then no ref has changed."""
         try:

@@ -1,0 +1,55 @@
+"""Which driver this host can use best, found out by trying. ``lstore info`` shows the reason."""
+
+import os
+from dataclasses import dataclass
+
+from layerstore.errors import UsageError
+from layerstore.snapshot import directory, erofs
+from layerstore.snapshot.driver import Driver
+
+NAMES = (erofs.NAME, directory.NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class DriverChoice:
+    """A driver and why it is the one."""
+
+    driver: Driver
+    reason: str
+
+
+def choose_driver(
+    name: str | None, *, uid: int | None = None, filesystems: str | None = None
+) -> DriverChoice:
+    """The driver called `name`, or the best one here where it is None. Raises `UsageError` for an unknown name.
+
+    `uid` and `filesystems` (the text of ``/proc/filesystems``) default to this process's.
+    """
+    user = os.geteuid() if uid is None else uid
+    if name == erofs.NAME:
+        return DriverChoice(erofs.ErofsDriver(), "asked for")
+    if name == directory.NAME:
+        return DriverChoice(directory.DirectoryDriver(), "asked for")
+    if name is not None:
+        raise UsageError(f"there is no driver {name!r}", hint=f"the drivers are {', '.join(NAMES)}")
+    if user != 0:
+        reason = "an ordinary user cannot mount EROFS, and unpacks layers instead"
+        return DriverChoice(directory.DirectoryDriver(), reason)
+    known = _read_filesystems() if filesystems is None else filesystems
+    if "erofs" not in known.split() and not _can_load_erofs():
+        return DriverChoice(directory.DirectoryDriver(), "this kernel has no EROFS")
+    return DriverChoice(erofs.ErofsDriver(), "the kernel mounts layers without unpacking them")
+
+
+def _read_filesystems() -> str:
+    with open("/proc/filesystems", encoding="ascii") as stream:
+        return stream.read()
+
+
+def _can_load_erofs() -> bool:
+    """Whether the module is there to be loaded when it is first mounted; the kernel does that by itself."""
+    try:
+        with open(f"/lib/modules/{os.uname().release}/modules.dep", encoding="utf-8") as stream:
+            return "/erofs.ko" in stream.read()
+    except OSError:
+        return False

@@ -1,0 +1,190 @@
+"""Snapshots: committed ones named by chain id, active ones by key. Stage "snapshot" of docs/flow.md.
+
+    ROOT/snapshots/DRIVER/ALGORITHM-HEX/   what the driver assembled for the stack of that chain id
+    ROOT/snapshots/active/KEY/             upper, work, and parent: what can be written
+
+A committed snapshot is derived from its layers and can be made again at any time. It appears by one
+rename, and so whole or not at all. It stands on its layers as long as its image or an active
+snapshot does.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from layerstore.disk.faults import CrashPoint
+from layerstore.disk.publish import move
+from layerstore.disk.trees import remove_tree
+from layerstore.errors import Conflict, InvalidInput, NotFound, StoreDamaged, storage_error
+from layerstore.mount import MountStack
+from layerstore.oci.config import ImageConfig
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import as_text, dump, items, parse_object
+from layerstore.oci.manifest import MAX_LAYERS, Manifest
+from layerstore.progress import SILENT, Progress
+from layerstore.snapshot.chain import chain_id
+from layerstore.snapshot.driver import Driver
+from layerstore.snapshot.unpack import unpack_blob, verify_layer
+from layerstore.store.layout import parse_name
+from layerstore.store.staging import staged
+from layerstore.store.store import Store
+
+_ACTIVE = "active"
+_MAX_PARENT = 1 << 20
+
+_ASSEMBLED = CrashPoint("snapshot: assembled, not visible")
+_COMMITTED = CrashPoint("snapshot: committed")
+
+
+class Snapshotter:
+    """The snapshots of one store, in one driver's form."""
+
+    def __init__(self, store: Store, driver: Driver) -> None:
+        self._store = store
+        self.driver = driver
+
+    def ensure(self, manifest: Manifest, config: ImageConfig, progress: Progress = SILENT) -> None:
+        """Let the image's committed snapshot be there, unpacking what layers are missing. Idempotent.
+
+        Raises `InvalidLayer`, `InvalidDocument` where manifest and configuration disagree, `StorageError`.
+        """
+        config.check_layers(len(manifest.layers))
+        self._examine_suspects()
+        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+            if not self._store.layers.has(diff_id):
+                unpack_blob(self._store, layer, diff_id, progress)
+        self._assemble(config.diff_ids)
+
+    def _examine_suspects(self) -> None:
+        """After a crash of the machine: verify the layers it may have cut short, once."""
+        if not self._store.layers.suspects():
+            return
+        with self._store.locked():
+            bad = set(self._store.layers.examine(verify_layer))
+        if bad:  # what was assembled over them may be cut short as well, and is quickly made again
+            remove_tree(self._home())
+
+    def _assemble(self, diff_ids: Sequence[Digest]) -> None:
+        path = self._committed(diff_ids)
+        if os.path.isdir(path):
+            return
+        try:
+            os.makedirs(self._home(), mode=0o755, exist_ok=True)
+            with staged(self._store.layout) as made:
+                self.driver.assemble(self._layers(diff_ids), made, self._nearest(diff_ids))
+                _ASSEMBLED.reach()
+                self._commit(made, path)
+        except OSError as error:
+            raise storage_error(error, f"write a snapshot to {self._home()}") from error
+
+    def _commit(self, made: str, path: str) -> None:
+        with self._store.locked():
+            if not os.path.isdir(path):  # else another process was faster
+                move(made, path)
+        _COMMITTED.reach()
+
+    def _nearest(self, diff_ids: Sequence[Digest]) -> str | None:
+        """The committed snapshot of the longest part of this stack that has one."""
+        for count in range(len(diff_ids) - 1, 0, -1):
+            path = self._committed(diff_ids[:count])
+            if os.path.isdir(path):
+                return path
+        return None
+
+    def has(self, diff_ids: Sequence[Digest]) -> bool:
+        """Whether the stack's committed snapshot is there with all its layers."""
+        return os.path.isdir(self._committed(diff_ids)) and all(map(self._store.layers.has, diff_ids))
+
+    def view(self, diff_ids: Sequence[Digest]) -> MountStack:
+        """The read-only stack of these layers, whose committed snapshot is there."""
+        lowers = self.driver.lowers(self._layers(diff_ids), self._committed(diff_ids))
+        return MountStack(lowers, userxattr=self.driver.needs_userxattr)
+
+    def prepare(self, key: str, diff_ids: Sequence[Digest]) -> MountStack:
+        """A new active snapshot `key` on these layers, whose committed snapshot is there.
+
+        Raises `Conflict` where there is one of that key, `StorageError`.
+        """
+        path = self._active(key)
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
+            os.mkdir(path, 0o711)
+            with open(os.path.join(path, "parent"), "wb") as stream:
+                stream.write(dump({"diff_ids": [str(each) for each in diff_ids]}))
+            for name, mode in (("upper", 0o755), ("work", 0o700)):
+                os.mkdir(os.path.join(path, name), mode)
+        except FileExistsError as error:
+            raise Conflict(f"snapshot {key!r} exists already") from error
+        except OSError as error:
+            raise storage_error(error, f"prepare snapshot {path}") from error
+        return self.mounts(key)
+
+    def mounts(self, key: str) -> MountStack:
+        """The stack of the active snapshot `key`. Raises `NotFound`."""
+        path = self._active(key)
+        view = self.view(self._parent(key))
+        upper, work = os.path.join(path, "upper"), os.path.join(path, "work")
+        return MountStack(view.lowers, upper, work, view.userxattr)
+
+    def remove(self, key: str) -> None:
+        """Remove the active snapshot `key` with all that was written to it. Idempotent."""
+        try:
+            remove_tree(self._active(key))
+        except OSError as error:
+            raise storage_error(error, f"remove snapshot {self._active(key)}") from error
+
+    def active(self) -> tuple[str, ...]:
+        """The keys of all active snapshots, sorted."""
+        try:
+            return tuple(sorted(os.listdir(os.path.join(self._store.layout.snapshots, _ACTIVE))))
+        except FileNotFoundError:
+            return ()
+
+    def held_stacks(self) -> set[tuple[Digest, ...]]:
+        """The stacks that active snapshots stand on."""
+        found: set[tuple[Digest, ...]] = set()
+        for key in self.active():
+            with suppress(
+                NotFound, StoreDamaged
+            ):  # a preparation that broke off: nothing was mounted from it
+                found.add(self._parent(key))
+        return found
+
+    def unneeded(self, stacks: set[tuple[Digest, ...]]) -> tuple[str, ...]:
+        """The directories of committed snapshots, of every driver, that belong to none of `stacks`."""
+        wanted = {chain_id(stack) for stack in stacks}
+        found: list[str] = []
+        for driver in self._drivers():
+            for name in sorted(os.listdir(driver)):
+                if parse_name(name) not in wanted:
+                    found.append(os.path.join(driver, name))
+        return tuple(found)
+
+    def _drivers(self) -> list[str]:
+        root = self._store.layout.snapshots
+        return [os.path.join(root, name) for name in sorted(os.listdir(root)) if name != _ACTIVE]
+
+    def _parent(self, key: str) -> tuple[Digest, ...]:
+        try:
+            with open(os.path.join(self._active(key), "parent"), "rb") as stream:
+                source = parse_object(stream.read(_MAX_PARENT), "snapshot parent")
+            return items(source, "diff_ids", lambda value: Digest.parse(as_text(value)), limit=MAX_LAYERS)
+        except FileNotFoundError as error:
+            raise NotFound(f"no snapshot {key!r}") from error
+        except InvalidInput as error:
+            raise StoreDamaged(f"snapshot {key!r} is damaged: {error.message}") from error
+
+    def _layers(self, diff_ids: Sequence[Digest]) -> list[str]:
+        return [self._store.layers.path(each) for each in diff_ids]
+
+    def _home(self) -> str:
+        return os.path.join(self._store.layout.snapshots, self.driver.name)
+
+    def _committed(self, diff_ids: Sequence[Digest]) -> str:
+        chain = chain_id(diff_ids)
+        return os.path.join(self._home(), f"{chain.algorithm}-{chain.encoded}")
+
+    def _active(self, key: str) -> str:
+        if not key or "/" in key or key.startswith("."):
+            raise NotFound(f"no snapshot {key!r}")
+        return os.path.join(self._store.layout.snapshots, _ACTIVE, key)

@@ -1,0 +1,99 @@
+"""From layer blobs to layers: while they stream by, or later from a blob that is there already.
+
+Stage "layers" of docs/flow.md. A layer directory holds ``tar`` (what the diff_id names) and ``index``
+(an EROFS over it); every driver starts from these two files.
+"""
+
+import os
+from functools import partial
+
+from layerstore.content import CHUNK
+from layerstore.errors import InvalidLayer, storage_error
+from layerstore.layer.ingest import LayerWriter, index_tar
+from layerstore.oci import mediatype
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.progress import Progress
+from layerstore.store.fsck import matches
+from layerstore.store.ingest import Sink
+from layerstore.store.staging import staged
+from layerstore.store.store import Store
+
+TAR = "tar"
+INDEX = "index"
+
+
+class _LayerSink:
+    """A `LayerWriter` in the role of a blob's sink."""
+
+    def __init__(self, directory: str) -> None:
+        self._writer = LayerWriter(directory)
+
+    def write(self, chunk: bytes) -> None:
+        self._writer.write(chunk)
+
+    def finish(self) -> Digest:
+        return self._writer.finish().diff_id
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+
+def unpack_layers(descriptor: Descriptor, directory: str) -> Sink | None:
+    """A `SinkFactory`: layers are unpacked on the way in, everything else is kept as it is."""
+    return _LayerSink(directory) if mediatype.is_layer(descriptor.media_type) else None
+
+
+def verify_layer(diff_id: Digest, directory: str) -> bool:
+    """Whether `directory` holds the layer of `diff_id`: the tar by its digest, the index by making it again."""
+    tar, index = os.path.join(directory, TAR), os.path.join(directory, INDEX)
+    if not (os.path.isfile(tar) and os.path.isfile(index) and matches(tar, diff_id)):
+        return False
+    fresh = f"{index}.check"
+    try:
+        index_tar(tar, fresh, diff_id)
+        return _are_equal(index, fresh)
+    except InvalidLayer:
+        return False
+    finally:
+        if os.path.exists(fresh):
+            os.unlink(fresh)
+
+
+def _are_equal(one: str, other: str) -> bool:
+    with open(one, "rb") as first, open(other, "rb") as second:
+        while chunk := first.read(CHUNK):
+            if second.read(CHUNK) != chunk:
+                return False
+        return not second.read(1)
+
+
+def unpack_blob(store: Store, layer: Descriptor, diff_id: Digest, progress: Progress) -> None:
+    """Make the layer of `diff_id` from its blob in the store. Idempotent.
+
+    Raises `InvalidLayer` where the blob is another layer, `NotFound`, `StorageError`.
+    """
+    progress.phase(layer.digest.short, "unpacking", layer.size)
+    try:
+        with staged(store.layout) as directory:
+            found = _unpack(store, layer, directory, progress)
+            if found != diff_id:
+                raise InvalidLayer(f"layer {layer.digest} has diff_id {found}, not {diff_id}")
+            with store.locked():
+                store.layers.publish({diff_id: directory})
+    except OSError as error:
+        raise storage_error(error, f"unpack layer {layer.digest} to {store.layout.layers}") from error
+    progress.phase(layer.digest.short, "done")
+
+
+def _unpack(store: Store, layer: Descriptor, directory: str, progress: Progress) -> Digest:
+    sink = _LayerSink(directory)
+    try:
+        with store.blobs.fetch(layer) as stream:
+            for chunk in iter(partial(stream.read, CHUNK), b""):
+                sink.write(chunk)
+                progress.advance(layer.digest.short, len(chunk))
+        return sink.finish()
+    except BaseException:
+        sink.abort()
+        raise

@@ -1,0 +1,122 @@
+"""`pull`: a name in a registry → an image in the store, unpacked on the way."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layerstore.content import Source, read_manifest
+from layerstore.copy import copy
+from layerstore.errors import NoMatchingPlatform
+from layerstore.oci import mediatype
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.manifest import Manifest
+from layerstore.oci.platform import Platform
+from layerstore.oci.reference import Reference
+from layerstore.progress import SILENT, Progress
+from layerstore.snapshot.unpack import unpack_layers
+from layerstore.store.ingest import SinkFactory
+from layerstore.store.refs import Ref
+from layerstore.store.store import keep_packed
+from lstore.engine.admit import admit, choose, images_below
+
+if TYPE_CHECKING:
+    from registry_client.client import Client
+
+    from lstore.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull came to: the image's name, the digest the registry knows it by, and whether it was news."""
+
+    name: Reference
+    digest: Digest
+    is_new: bool
+
+
+def pull(
+    engine: "Engine",
+    name: Reference,
+    *,
+    platform: Platform | None = None,
+    all_platforms: bool = False,
+    progress: Progress = SILENT,
+) -> Pulled:
+    """Let the store have the image that `name` stands for in its registry now, ready to run. Durable, idempotent.
+
+    Raises `NotFound`, `NoMatchingPlatform`, `RegistryError`, `InvalidInput`, `ContentMismatch`, `StorageError`;
+    then no ref has changed, and what was downloaded is there to be resumed.
+    """
+    with engine.registries(progress) as client:
+        return _pull(engine, client, name, _Wish(platform, all_platforms), progress)
+
+
+def pull_all_tags(
+    engine: "Engine", name: Reference, *, platform: Platform | None = None, progress: Progress = SILENT
+) -> Iterable[Pulled]:
+    """Pull every tag of the repository that `name` is in, one after the other. Raises as `pull` does."""
+    with engine.registries(progress) as client:
+        for tag in client.repository(name).tags():
+            yield _pull(engine, client, name.with_tag(tag), _Wish(platform), progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    platform: Platform | None = None
+    all_platforms: bool = False
+
+
+def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, progress: Progress) -> Pulled:
+    repository = client.repository(name)
+    root = repository.resolve(name.target)
+    kept = name if name.digest is None else name.with_digest(name.digest)
+    platform = wish.platform or engine.platform
+    present = engine.store.refs.read().find(kept, platform)
+    if present is not None and _is_whole(engine, present, root, wish):
+        return Pulled(kept, root.digest, is_new=False)
+    native = _native(repository, root, platform, wish)
+    chosen = root if wish.all_platforms or native is None else native
+    with engine.store.transaction(_sinks(repository, native, wish), progress) as transaction:
+        copy(repository, transaction, chosen)
+        admit(transaction, Ref(kept, chosen, root.digest), wish.platform)
+        transaction.commit()
+    if native is not None:
+        for manifest, config in images_below(engine.store.blobs, (native,)):
+            engine.snapshotter.ensure(manifest, config, progress)
+    return Pulled(kept, root.digest, is_new=present is None or present.descriptor != chosen)
+
+
+def _is_whole(engine: "Engine", present: Ref, root: Descriptor, wish: _Wish) -> bool:
+    """Whether what is there is what the registry has now, down to the last file."""
+    if present.resolved != root.digest or not engine.store.blobs.has_graph(present.descriptor):
+        return False
+    if wish.all_platforms:
+        return present.descriptor == root
+    if mediatype.is_index(present.descriptor.media_type):
+        return True
+    pairs = images_below(engine.store.blobs, (present.descriptor,))
+    return all(engine.snapshotter.has(config.diff_ids) for _, config in pairs)
+
+
+def _native(source: Source, root: Descriptor, platform: Platform, wish: _Wish) -> Descriptor | None:
+    """The image that is to be made ready to run; None where all platforms are wanted and none is ours."""
+    try:
+        return choose(source, root, platform)
+    except NoMatchingPlatform:
+        if wish.all_platforms:
+            return None
+        raise
+
+
+def _sinks(source: Source, native: Descriptor | None, wish: _Wish) -> SinkFactory:
+    """Unpack what is to run; of other platforms, pulled along, the blobs will do."""
+    if native is None:
+        return keep_packed
+    if not wish.all_platforms:
+        return unpack_layers
+    manifest = read_manifest(source, native)
+    wanted = {layer.digest for layer in manifest.layers} if isinstance(manifest, Manifest) else set()
+    return lambda descriptor, directory: (
+        unpack_layers(descriptor, directory) if descriptor.digest in wanted else None
+    )

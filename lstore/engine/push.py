@@ -1,0 +1,118 @@
+"""`push`: an image in the store → its registry, with only the blobs that are not there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from layerstore.content import children, has_children, read_manifest
+from layerstore.copy import copy
+from layerstore.errors import LstoreError, NotFound, UsageError
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.platform import Platform
+from layerstore.oci.reference import Reference
+from layerstore.progress import SILENT, Progress
+from layerstore.store.refs import Ref
+from layerstore.store.store import Store
+from lstore.engine import catalog
+
+if TYPE_CHECKING:
+    from registry_client.client import Client
+
+    from lstore.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """An image that its registry now has: the name, and the digest and size in bytes of its manifest."""
+
+    name: Reference
+    digest: Digest
+    size: int
+
+
+def push(
+    engine: "Engine", name: Reference, *, platform: Platform | None = None, progress: Progress = SILENT
+) -> Pushed:
+    """Let the registry have what `name` stands for in the store; an index pulled whole goes whole.
+
+    Raises `NotFound`, `UsageError` for a name without a tag, `RegistryError`. Idempotent.
+    """
+    if name.tag is None:
+        raise UsageError(f"cannot push {name.familiar}: a digest is no name to push to", hint="lstore tag")
+    ref = engine.store.refs.read().find(name, platform or engine.platform)
+    if ref is None:
+        ref = _only(engine.store, name)
+    with engine.registries(progress) as client:
+        return _push(engine, client, ref, progress)
+
+
+def push_all_tags(engine: "Engine", name: Reference, *, progress: Progress = SILENT) -> Iterable[Pushed]:
+    """Push every tag of the repository that `name` is in. Raises as `push` does."""
+    refs = [
+        ref for ref in engine.store.refs.read().refs if ref.name is not None and ref.name.name == name.name
+    ]
+    tagged = [ref for ref in refs if ref.name is not None and ref.name.tag is not None]
+    if not tagged:
+        raise catalog.missing(name.familiar_name)
+    with engine.registries(progress) as client:
+        for ref in tagged:
+            yield _push(engine, client, ref, progress)
+
+
+def _only(store: Store, name: Reference) -> Ref:
+    """The one entry of `name`, though it is for another platform than ours."""
+    entries = store.refs.read().named(name)
+    if not entries:
+        raise NotFound(f"no such image: {name.familiar}", hint="lstore images")
+    if len(entries) > 1:
+        platforms = ", ".join(str(ref.platform) for ref in entries)
+        raise UsageError(f"{name.familiar} is here for {platforms}", hint="lstore push --platform PLATFORM")
+    return entries[0]
+
+
+def _push(engine: "Engine", client: "Client", ref: Ref, progress: Progress) -> Pushed:
+    if ref.name is None or ref.name.tag is None:
+        raise AssertionError
+    candidates = _Siblings(engine.store, ref.name)
+    repository = client.repository(ref.name, actions=("pull", "push"), mount_candidates=candidates)
+    copy(engine.store.blobs, repository, ref.descriptor)
+    repository.tag(ref.descriptor, ref.name.tag)
+    if ref.resolved is None:
+        known = replace(ref, resolved=ref.descriptor.digest)
+        engine.store.update_refs(lambda table: table.with_ref(known))
+    return Pushed(ref.name, ref.descriptor.digest, ref.descriptor.size)
+
+
+class _Siblings:
+    """Other repositories of the same registry that have a blob, as far as our own refs tell."""
+
+    def __init__(self, store: Store, name: Reference) -> None:
+        self._store = store
+        self._name = name
+        self._known: dict[Digest, list[str]] | None = None
+
+    def __call__(self, digest: Digest) -> list[str]:
+        if self._known is None:
+            self._known = self._survey()
+        return self._known.get(digest, [])
+
+    def _survey(self) -> dict[Digest, list[str]]:
+        found: dict[Digest, list[str]] = {}
+        for ref in self._store.refs.read().refs:
+            name = ref.name
+            if name is None or ref.resolved is None or name.registry != self._name.registry:
+                continue
+            if name.repository != self._name.repository:
+                for digest in self._blobs(ref.descriptor):
+                    found.setdefault(digest, []).append(name.repository)
+        return found
+
+    def _blobs(self, node: Descriptor) -> list[Digest]:
+        if not has_children(node):
+            return [node.digest]
+        try:
+            below = children(read_manifest(self._store.blobs, node))
+        except LstoreError:
+            return []  # damage elsewhere costs a mount, not the push
+        return [digest for child in below for digest in self._blobs(child)]
