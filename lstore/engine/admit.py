@@ -11,7 +11,10 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Index, Manifest
 from layerstore.oci.platform import Platform, best_match
+from layerstore.snapshot.unpack import unpack_layers
+from layerstore.store.ingest import SinkFactory
 from layerstore.store.refs import Ref
+from layerstore.store.store import keep_packed
 from layerstore.store.transaction import Transaction
 
 
@@ -39,6 +42,19 @@ def select_platform(index: Index, platform: Platform) -> Descriptor | None:
     images = index.images
     position = best_match(platform, [each.platform for each in images if each.platform is not None])
     return None if position is None else images[position]
+
+
+def unpack_only(source: Source, image: Descriptor | None, *, among_others: bool) -> SinkFactory:
+    """Unpack the layers of `image` on their way in; of images that come with it, the blobs will do."""
+    if image is None:
+        return keep_packed
+    if not among_others:
+        return unpack_layers
+    manifest = read_manifest(source, image)
+    wanted = {layer.digest for layer in manifest.layers} if isinstance(manifest, Manifest) else set()
+    return lambda descriptor, directory: (
+        unpack_layers(descriptor, directory) if descriptor.digest in wanted else None
+    )
 
 
 def images_below(

@@ -4,21 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layerstore.content import Source, read_manifest
+from layerstore.content import Source
 from layerstore.copy import copy
 from layerstore.errors import NoMatchingPlatform
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
-from layerstore.oci.manifest import Manifest
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
-from layerstore.snapshot.unpack import unpack_layers
-from layerstore.store.ingest import SinkFactory
 from layerstore.store.refs import Ref
-from layerstore.store.store import keep_packed
-from lstore.engine.admit import admit, choose, images_below
+from lstore.engine.admit import admit, choose, images_below, unpack_only
 
 if TYPE_CHECKING:
     from registry_client.client import Client
@@ -77,7 +73,9 @@ def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, prog
         return Pulled(kept, root.digest, is_new=False)
     native = _native(repository, root, platform, wish)
     chosen = root if wish.all_platforms or native is None else native
-    with engine.store.transaction(_sinks(repository, native, wish), progress) as transaction:
+    with engine.store.transaction(
+        unpack_only(repository, native, among_others=wish.all_platforms), progress
+    ) as transaction:
         copy(repository, transaction, chosen)
         admit(transaction, Ref(kept, chosen, root.digest), wish.platform)
         transaction.commit()
@@ -107,16 +105,3 @@ def _native(source: Source, root: Descriptor, platform: Platform, wish: _Wish) -
         if wish.all_platforms:
             return None
         raise
-
-
-def _sinks(source: Source, native: Descriptor | None, wish: _Wish) -> SinkFactory:
-    """Unpack what is to run; of other platforms, pulled along, the blobs will do."""
-    if native is None:
-        return keep_packed
-    if not wish.all_platforms:
-        return unpack_layers
-    manifest = read_manifest(source, native)
-    wanted = {layer.digest for layer in manifest.layers} if isinstance(manifest, Manifest) else set()
-    return lambda descriptor, directory: (
-        unpack_layers(descriptor, directory) if descriptor.digest in wanted else None
-    )

@@ -1,0 +1,97 @@
+"""`load`: the images in an archive or layout → the store, through the same pipeline as a pull."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layerstore.archive.open import open_archive
+from layerstore.archive.spool import OpenFile
+from layerstore.archive.tar_archive import ImageArchive
+from layerstore.content import children, has_children, read_manifest
+from layerstore.copy import copy
+from layerstore.errors import InvalidReference, NoMatchingPlatform
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.reference import Reference
+from layerstore.progress import SILENT, Progress
+from layerstore.store.refs import Ref
+from lstore.engine.admit import admit, choose, images_below, unpack_only
+
+if TYPE_CHECKING:
+    from lstore.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An image that was loaded. `moved` are those of its names that stood for another image until now."""
+
+    names: tuple[Reference, ...]
+    id: Digest
+    moved: tuple[Reference, ...]
+
+
+def load(engine: "Engine", source: str | OpenFile, *, progress: Progress = SILENT) -> Iterator[Loaded]:
+    """Take in each image of `source`, a path or an open file, and say so once it is durable.
+
+    Names move to what was loaded; where one stood for another image before, that one stays, nameless, and
+    `Loaded.moved` tells (CVE-2026-50195: never silently). Raises what `open_archive` raises, and
+    `ContentMismatch`, `InvalidLayer`, `StorageError`; images loaded before then stay.
+    """
+    with open_archive(source, engine.store.layout.ingests) as archive:
+        for image in archive.images():
+            yield _load(engine, archive, image.root, _references(image.names), progress)
+
+
+def _load(
+    engine: "Engine",
+    archive: ImageArchive,
+    root: Descriptor,
+    names: tuple[Reference, ...],
+    progress: Progress,
+) -> Loaded:
+    native = _native(engine, archive, root)
+    is_whole = native is None or _is_complete(archive, root)
+    chosen = root if is_whole or native is None else native
+    before = engine.store.refs.read()
+    sinks = unpack_only(archive, native, among_others=chosen != native)
+    with engine.store.transaction(sinks, progress) as transaction:
+        copy(archive, transaction, chosen)
+        refs = [admit(transaction, Ref(name, chosen)) for name in names or (None,)]
+        transaction.commit()
+    moved = [ref.name for ref in refs if ref.name and any(_is_moved(old, ref) for old in before.refs)]
+    images = images_below(engine.store.blobs, (native,)) if native is not None else ()
+    for manifest, config in images:
+        engine.snapshotter.ensure(manifest, config, progress)
+    image_id = images[0][1].image_id if images else chosen.digest
+    return Loaded(names, image_id, tuple(moved))
+
+
+def _native(engine: "Engine", archive: ImageArchive, root: Descriptor) -> Descriptor | None:
+    try:
+        return choose(archive, root, engine.platform)
+    except NoMatchingPlatform:
+        return None
+
+
+def _is_complete(archive: ImageArchive, node: Descriptor) -> bool:
+    """Whether the archive has all that `node` names; docker leaves out what it did not have itself."""
+    if not archive.has(node):
+        return False
+    return not has_children(node) or all(
+        _is_complete(archive, child) for child in children(read_manifest(archive, node))
+    )
+
+
+def _is_moved(old: Ref, new: Ref) -> bool:
+    return old.is_same_slot(new) and old.descriptor != new.descriptor
+
+
+def _references(names: tuple[str, ...]) -> tuple[Reference, ...]:
+    """The names that are image names; layouts may call their entries anything."""
+    found: dict[Reference, None] = {}
+    for name in names:
+        try:
+            found[Reference.parse(name)] = None
+        except InvalidReference:
+            continue
+    return tuple(found)
