@@ -4,7 +4,6 @@ OCI image-spec, image-layout.md. Names are annotations: a root with several name
 Unknown fields of the index and of its entries survive an edit.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from layerstore.errors import InvalidArchive, InvalidInput, NotFound, UnsupportedContent
@@ -131,15 +130,6 @@ def named(root: Descriptor, name: str) -> Descriptor:
     """The entry that calls `root` by `name`; a whole reference is spelt in containerd's annotation too."""
     names = {REF_NAME: name, IMAGE_NAME: name} if _is_whole_reference(name) else {REF_NAME: name}
     return replace(root, annotations={**unnamed(root).annotations, **names})
-
-
-def entries_of(images: Iterable[ArchivedImage]) -> Iterator[Descriptor]:
-    """The entries of an index that has `images`: one for each name, one where there is none."""
-    for image in images:
-        if not image.names:
-            yield unnamed(image.root)
-        for name in image.names:
-            yield named(image.root, name)
 
 
 def _is_whole_reference(name: str) -> bool:

@@ -42,18 +42,34 @@ def parse_object(raw: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Object:
 
     Raises `LimitExceeded` over `limit` bytes, else `InvalidDocument`.
     """
+    value = _parse(raw, what, limit)
+    if not isinstance(value, dict):
+        raise InvalidDocument(f"{what} is not a JSON object")
+    return value
+
+
+def parse_array(raw: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Sequence[Json]:
+    """The JSON array that `raw` spells, as docker's archives have one. Raises as `parse_object`."""
+    value = _parse(raw, what, limit)
+    if not isinstance(value, list):
+        raise InvalidDocument(f"{what} is not a JSON array")
+    return value
+
+
+def _parse(raw: bytes, what: str, limit: int) -> Json:
     if len(raw) > limit:
         raise LimitExceeded(f"{what} has {len(raw)} bytes, over the limit of {limit}")
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = cast(
+            Json, json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        )
     except InvalidDocument as error:
         raise InvalidDocument(f"{what}: {error.message}") from error
     except (ValueError, RecursionError) as error:  # ValueError: JSON, Unicode, over-long integers
         raise InvalidDocument(f"{what} is not valid JSON: {str(error)[:120]}") from error
-    if not isinstance(value, dict):
-        raise InvalidDocument(f"{what} is not a JSON object")
-    _check_values(value, what)
-    return cast(Object, value)
+    if isinstance(value, dict | list):
+        _check_values(value, what)
+    return value
 
 
 def _check_values(root: Json, what: str) -> None:

@@ -62,12 +62,12 @@ def test_a_whole_index_comes_back_from_the_directory_byte_by_byte(tmp_path: Path
 @pytest.mark.package(schemas.PACKAGE)
 def test_what_is_written_validates_against_the_specification(tmp_path: Path) -> None:
     layout = LayoutDirectory.create(str(tmp_path / "new"))
-    schemas.check_index((tmp_path / "new/index.json").read_bytes())
+    schemas.validate("index", (tmp_path / "new/index.json").read_bytes())
 
     layout.tag(some_blob(), FULL)
 
-    schemas.check_index((tmp_path / "new/index.json").read_bytes())
-    schemas.check_layout((tmp_path / "new/oci-layout").read_bytes())
+    schemas.validate("index", (tmp_path / "new/index.json").read_bytes())
+    schemas.validate("layout", (tmp_path / "new/oci-layout").read_bytes())
 
 
 def test_creating_again_keeps_what_is_there(tmp_path: Path) -> None:
