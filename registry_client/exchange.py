@@ -1,26 +1,16 @@
 """One request brought to its answer: authenticated around retried around redirected around carried."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from layerstore.errors import RegistryError, Unreachable
 from layerstore.progress import Progress
 from registry_client.auth import Flow, authenticate
 from registry_client.authority import Authority
-from registry_client.messages import Headers, Request, Response, Transport, Upload
+from registry_client.messages import Request, Response, Transport, Upload
 from registry_client.origin import Origin
 from registry_client.redirect import MAX_REDIRECTS, follow, is_redirect
 from registry_client.retry import IMPATIENT, TEMPORARY, Backoff, Pace, RetryPolicy, retry_after
 from registry_client.scope import Access
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An answer read whole."""
-
-    url: str
-    headers: Headers
-    data: bytes
 
 
 class Exchange:
@@ -33,12 +23,13 @@ class Exchange:
         self._progress = progress
 
     def send(
-        self, request: Request, access: Access, home: Origin, *, policy: RetryPolicy | None = None
+        self, request: Request, access: Access, home: Origin | None, *, policy: RetryPolicy | None = None
     ) -> Response:
         """The final answer, whatever its status; the caller closes it.
 
         Only at `home` credentials are shown; a URL that the server made up and that leads elsewhere is
-        asked bare. Raises `Unreachable` once patience ends, `Unauthorized`, `RegistryError`.
+        asked bare, as is everything where `home` is None. Raises `Unreachable` once patience ends,
+        `Unauthorized`, `RegistryError`.
         """
 
         def patiently(each: Request) -> Response:
@@ -48,12 +39,12 @@ class Exchange:
             return patiently(request)
         return drive(authenticate(request, access, self._authority), patiently)
 
-    def wait(self, backoff: Backoff, host: str, reason: str, *, asked: float | None = None) -> bool:
-        """Sleep before another try and say so; False where `backoff` gives up."""
+    def wait(self, backoff: Backoff, reason: str, *, asked: float | None = None) -> bool:
+        """Sleep before another try and say why; False where `backoff` gives up."""
         delay = backoff.next(asked)
         if delay is None:
             return False
-        self._progress.note(f"{host}: {reason}; trying again in {delay:.1f} s")
+        self._progress.note(f"{reason}; trying again in {delay:.1f} s")
         self.pace.sleep(delay)
         return True
 
@@ -63,13 +54,13 @@ class Exchange:
             try:
                 response = self._follow(request)
             except Unreachable as error:
-                if not error.is_temporary or not self.wait(backoff, host, error.message):
+                if not error.is_temporary or not self.wait(backoff, error.message):
                     raise
                 continue
             if response.status not in TEMPORARY:
                 return response
             asked = retry_after(response.headers.get("retry-after"), self.pace.now())
-            if not self.wait(backoff, host, f"answered {response.status}", asked=asked):
+            if not self.wait(backoff, f"{host} answered {response.status}", asked=asked):
                 return response
             response.close()
 
