@@ -7,7 +7,8 @@ layer stops the others within a chunk's time.
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from queue import Queue
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -34,6 +35,11 @@ class Cancellation:
     def check(self) -> None:
         """Raises `Cancelled` if a sibling failed."""
         if self._event.is_set():
+            raise Cancelled
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long before another try. Raises `Cancelled` as soon as a sibling failed."""
+        if self._event.wait(seconds):
             raise Cancelled
 
 
@@ -88,3 +94,48 @@ def _results(futures: Sequence[Future[T]]) -> list[T]:
     if reasons:
         raise reasons[0]
     return [future.result() for future in futures]
+
+
+class Conveyor(Generic[T]):
+    """A second thread that takes what the caller puts, in order, with at most `depth` items waiting.
+
+    The taker's first failure is raised by the next `put` or `close`; what is put after it is dropped.
+    Exactly one of `close` and `abandon` must end it; after both the thread is gone.
+    """
+
+    def __init__(self, take: Callable[[T], None], *, depth: int) -> None:
+        self._take = take
+        self._items: Queue[T | None] = Queue(depth)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="lstore-conveyor", daemon=True)
+        self._thread.start()
+
+    def put(self, item: T) -> None:
+        """Hand over `item`; waits while `depth` others wait. Raises the taker's failure."""
+        if self._failure is not None:
+            raise self._failure
+        self._items.put(item)
+
+    def close(self) -> None:
+        """Wait until all is taken. Raises the taker's failure."""
+        self._end()
+        if self._failure is not None:
+            raise self._failure
+
+    def abandon(self) -> None:
+        """Take nothing more, and wait for what is under way. Idempotent, also after `close`."""
+        self._failure = self._failure or Cancelled()
+        self._end()
+
+    def _end(self) -> None:
+        if self._thread.is_alive():
+            self._items.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._items.get()) is not None:
+            if self._failure is None:
+                try:
+                    self._take(item)
+                except BaseException as error:
+                    self._failure = error

@@ -9,7 +9,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-MAX_ENTRIES: Final = 4_000_000
+MAX_ENTRIES: Final = 2_000_000
 """Entries of one layer, and nodes of one tree."""
 
 Regions = tuple[tuple[int, int], ...]

@@ -7,8 +7,7 @@ the same tree, tars and uuid give the same bytes.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from layerstore.errors import LimitExceeded, StoreDamaged, storage_error
 from layerstore.layer import erofs_format as fmt
@@ -22,8 +21,7 @@ _DIRECTORY_LINKS: Final = 2
 _UUID_SIZE: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """One layer's tar as the index's data device; its place in the sequence is the layer's number."""
 
     source: Source

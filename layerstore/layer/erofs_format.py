@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from layerstore.errors import StoreDamaged
 from layerstore.layer.entry import Kind
 
 BLOCK_BITS: Final = 9
@@ -59,7 +60,7 @@ KIND_OF_MODE: Final = {mode: kind for kind, mode in FILE_MODE.items()}
 
 
 class Superblock(NamedTuple):
-    """The fields of struct erofs_super_block that vary."""
+    """The fields of struct erofs_super_block that vary. The root is always nid 0."""
 
     inodes: int
     blocks: int
@@ -68,7 +69,7 @@ class Superblock(NamedTuple):
     devices: int
 
     def pack(self) -> bytes:
-        """128 bytes for `SUPERBLOCK_OFFSET`. The root is nid 0."""
+        """128 bytes for `SUPERBLOCK_OFFSET`."""
         return SUPERBLOCK.pack(
             MAGIC,
             0,  # checksum: not enabled
@@ -93,6 +94,17 @@ class Superblock(NamedTuple):
             0,
             0,  # packed nid
         )
+
+    @classmethod
+    def unpack(cls, block: bytes) -> "Superblock":
+        """The superblock in 128 bytes from `SUPERBLOCK_OFFSET`. Raises `StoreDamaged` where it is none of ours."""
+        if len(block) < SUPERBLOCK.size:
+            raise StoreDamaged("cannot read layer index: it is truncated")
+        fields = SUPERBLOCK.unpack_from(block)
+        superblock = cls(fields[6], fields[9], fields[10], fields[12], fields[16])
+        if block[: SUPERBLOCK.size] != superblock.pack():
+            raise StoreDamaged("cannot read layer index: its superblock is damaged")
+        return superblock
 
 
 def pack_device(tag: bytes, blocks: int, address: int) -> bytes:

@@ -1,0 +1,85 @@
+"""The indexer's process: follows a growing tar and writes its index. Started by `layerstore.layer.indexer`.
+
+It imports little, for every large layer pays for its start. Standard input brings `PROGRESS` records:
+the tar's length so far, and at last, sealed, its whole length and the image's uuid; its end without that
+means that the writer is gone. Standard output takes one answer: ``ok`` and the packed facts, or an
+error's code and message.
+"""
+
+import os
+import struct
+import sys
+from typing import Final
+
+from layerstore.errors import LstoreError
+from layerstore.layer.layer_index import write_layer_index
+from layerstore.layer.source import read_at
+
+PROGRESS: Final = struct.Struct("<Q?16s")
+ANSWER: Final = struct.Struct("<QQ??")
+OK: Final = b"ok\0"
+
+_IN: Final = 0
+_OUT: Final = 1
+_READ_SIZE: Final = 64 << 10
+
+
+class WriterGone(Exception):
+    """The process that writes the tar gave up: nobody waits for an answer."""
+
+
+class GrowingTar:
+    """A `Source` over a tar that another process appends to, and tells of through `progress`."""
+
+    def __init__(self, fd: int, progress: int) -> None:
+        self._fd = fd
+        self._progress = progress
+        self._available = 0
+        self._sealed = False
+        self._pending = b""
+        self._uuid = b""
+
+    def pread(self, offset: int, size: int) -> bytes:
+        while self._available < offset + size and not self._sealed:
+            self._hear()
+        # What lies past the length told is not written yet, or never will be.
+        return read_at(self._fd, offset, max(0, min(size, self._available - offset)))
+
+    def length(self) -> int:
+        while not self._sealed:
+            self._hear()
+        return self._available
+
+    def identity(self) -> bytes:
+        """The uuid that came with the end of the tar."""
+        self.length()
+        return self._uuid
+
+    def _hear(self) -> None:
+        data = os.read(self._progress, _READ_SIZE)
+        if not data:
+            raise WriterGone
+        data = self._pending + data
+        whole = len(data) // PROGRESS.size * PROGRESS.size
+        self._pending = data[whole:]
+        if whole:
+            self._available, self._sealed, self._uuid = PROGRESS.unpack_from(data, whole - PROGRESS.size)
+
+
+def main(arguments: list[str]) -> int:
+    """Index the tar open as the first argument into the file open as the second. The exit status."""
+    tar, index, userxattr = (int(argument) for argument in arguments)
+    source = GrowingTar(tar, _IN)
+    try:
+        facts = write_layer_index(source, index, source.identity, userxattr=bool(userxattr))
+        answer = OK + ANSWER.pack(*facts)
+    except WriterGone:
+        return 1
+    except LstoreError as error:
+        answer = b"\0".join((error.code.encode(), error.message.encode("utf-8", "backslashreplace")))
+    os.write(_OUT, answer)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""One layer's index file: the EROFS image of the layer on its own, then the table of its changes.
+
+The kernel mounts the first part and never looks at the second, which begins where the superblock says
+that the image ends.
+"""
+
+from collections.abc import Callable, Iterator
+
+from layerstore.layer import erofs_format as fmt
+from layerstore.layer.changes import HEADER_SIZE, ChangeTable, Facts, decode_changes, decode_facts
+from layerstore.layer.changeset import read_changes
+from layerstore.layer.entry import Entry
+from layerstore.layer.erofs import Device, write_at, write_index
+from layerstore.layer.source import Source, TarFile, read_at
+from layerstore.layer.standalone import StandaloneLayer
+from layerstore.layer.tar import read_entries
+
+
+def write_layer_index(
+    source: Source, fd: int, identity: Callable[[], bytes], *, userxattr: bool = False
+) -> Facts:
+    """Index the layer whose tar is `source` into the empty file `fd`.
+
+    `identity` is asked, once the tar is complete, for the 16 bytes or more that become the image's uuid.
+    Raises what `read_entries`, `read_changes`, `Tree.add` and `write_index` raise.
+    """
+    layer = StandaloneLayer(userxattr=userxattr)
+    table = ChangeTable()
+    for change in read_changes(read_entries(source)):
+        table.add(change)
+        layer.take(change)
+    tree = layer.finish()
+    size = source.length()
+    end = write_index(tree, [Device(source, size)], fd, identity())
+    write_at(fd, end, table.encode(size, needs_merge=layer.needs_merge, has_marks=layer.has_marks))
+    return Facts(table.count, size, layer.needs_merge, layer.has_marks)
+
+
+def read_layer_facts(fd: int) -> Facts:
+    """What the layer index `fd` says of its layer. Raises `StoreDamaged`."""
+    return decode_facts(read_at(fd, _image_size(fd), HEADER_SIZE))
+
+
+def read_layer_changes(fd: int) -> Iterator[Entry]:
+    """The changes of the layer whose index is `fd`, in the order of its tar. Raises `StoreDamaged`."""
+    start = _image_size(fd)
+    return decode_changes(read_at(fd, start, TarFile(fd).length() - start))
+
+
+def read_superblock(fd: int) -> fmt.Superblock:
+    """The superblock of the index `fd`. Raises `StoreDamaged`."""
+    return fmt.Superblock.unpack(read_at(fd, fmt.SUPERBLOCK_OFFSET, fmt.SUPERBLOCK.size))
+
+
+def _image_size(fd: int) -> int:
+    return read_superblock(fd).blocks * fmt.BLOCK_SIZE

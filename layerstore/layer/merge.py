@@ -1,0 +1,55 @@
+"""One index for several layers: their changes applied to one tree, their tars as its devices.
+
+When to merge and when to stack is a measured policy: docs/adr/0003-merge-policy.md.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from layerstore.errors import storage_error
+from layerstore.layer.changes import Facts
+from layerstore.layer.erofs import Device, write_index
+from layerstore.layer.layer_index import read_layer_changes, read_layer_facts, read_superblock
+from layerstore.layer.source import TarFile
+from layerstore.layer.tar_writer import INDEX, TAR
+from layerstore.layer.tree import Tree
+
+
+def merge_layers(layers: Sequence[str], index: str) -> None:
+    """Write the new file `index` over the layers in the directories `layers`, lowest first.
+
+    The image's devices are the layers' tars, in the same order. Equal layers give equal bytes.
+
+    Raises `InvalidLayer` for layers that do not fit on each other (hardlinks to nothing, parents that are
+    no directories), `LimitExceeded`, `StoreDamaged` for damaged index files, `StorageError`.
+    """
+    with ExitStack() as opened:
+        output = _open(opened, index, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        tree = Tree()
+        devices = []
+        identity = hashlib.sha256()
+        for layer in layers:
+            source = TarFile(_open(opened, os.path.join(layer, TAR), os.O_RDONLY))
+            with ExitStack() as read:
+                part = _open(read, os.path.join(layer, INDEX), os.O_RDONLY)
+                tree.apply(read_layer_changes(part))
+                identity.update(read_superblock(part).uuid)
+            devices.append(Device(source, source.length()))
+        write_index(tree, devices, output, identity.digest())
+
+
+def layer_facts(layer: str) -> Facts:
+    """What is known of the layer in directory `layer`. Raises `StoreDamaged`, `StorageError`."""
+    with ExitStack() as opened:
+        return read_layer_facts(_open(opened, os.path.join(layer, INDEX), os.O_RDONLY))
+
+
+def _open(opened: ExitStack, path: str, flags: int) -> int:
+    try:
+        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise storage_error(error, f"open {path}") from error
+    opened.callback(os.close, fd)
+    return fd

@@ -1,0 +1,101 @@
+"""The end of a layer's pipeline: uncompressed bytes are hashed, appended to the tar, and indexed.
+
+Knows nothing of compression, and of threads only that one of them calls it at a time.
+"""
+
+import hashlib
+import os
+from typing import Final
+
+from layerstore.errors import storage_error
+from layerstore.layer.changes import Facts
+from layerstore.layer.indexer import Indexer
+from layerstore.layer.layer_index import write_layer_index
+from layerstore.layer.source import TarFile
+from layerstore.oci.digest import Digest
+
+TAR: Final = "tar"
+INDEX: Final = "index"
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE: Final = 0o644
+
+
+class TarWriter:
+    """Writes `TAR` and `INDEX` into a directory that has neither."""
+
+    def __init__(self, directory: str, *, userxattr: bool = False) -> None:
+        self.size = 0
+        """Bytes of tar so far."""
+        self._userxattr = userxattr
+        self._digest = hashlib.sha256()
+        self._indexer: Indexer | None = None
+        self._files: list[int] = []
+        try:
+            for name in (TAR, INDEX):
+                self._files.append(os.open(os.path.join(directory, name), _FLAGS, _MODE))
+        except OSError as error:
+            self._close()
+            raise storage_error(error, f"write a layer to {directory}") from error
+
+    def append(self, batch: list[bytes]) -> None:
+        """Take the next bytes of the tar. Raises `StorageError`, and what the indexer found wrong so far."""
+        for data in batch:
+            self._digest.update(data)
+            _write(self._files[0], data)
+            self.size += len(data)
+        if self._indexer is not None:
+            self._indexer.advance(self.size)
+
+    def start_indexer(self) -> None:
+        """Let another process do the indexing, from now on beside the writing."""
+        self._indexer = Indexer(*self._files, userxattr=self._userxattr)
+        self._indexer.advance(self.size)
+
+    def finish(self) -> tuple[Digest, Facts]:
+        """diff_id and facts, once both files are complete and closed. Raises what `write_layer_index` raises."""
+        uuid = self._digest.digest()
+        if self._indexer is not None:
+            facts = self._indexer.finish(self.size, uuid)
+        else:
+            tar, index = self._files
+            facts = write_layer_index(TarFile(tar), index, lambda: uuid, userxattr=self._userxattr)
+        self._close()
+        return Digest("sha256", self._digest.hexdigest()), facts
+
+    def abort(self) -> None:
+        """End the indexer and close the files, as they are. Idempotent, also after `finish`."""
+        if self._indexer is not None:
+            self._indexer.abort()
+        self._close()
+
+    def _close(self) -> None:
+        while self._files:
+            os.close(self._files.pop())
+
+
+def index_tar(tar: str, index: str, diff_id: Digest, *, userxattr: bool = False) -> Facts:
+    """Index the finished tar at path `tar`, whose diff_id is known, into the new file `index`.
+
+    Gives the bytes that `TarWriter` gave for the same tar. Raises `StorageError` and what
+    `write_layer_index` raises.
+    """
+    files: list[int] = []
+    try:
+        files.append(os.open(tar, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        files.append(os.open(index, _FLAGS, _MODE))
+        uuid = bytes.fromhex(diff_id.encoded)
+        return write_layer_index(TarFile(files[0]), files[1], lambda: uuid, userxattr=userxattr)
+    except OSError as error:
+        raise storage_error(error, f"index layer {diff_id.short} into {index}") from error
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+def _write(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError as error:
+        raise storage_error(error, "write a layer's tar") from error
