@@ -46,7 +46,7 @@ _XATTR_PREFIXES: Final = (
     (b"trusted.", 4),
     (b"security.", 6),
 )
-XATTR_PREFIX_OF: Final = {index: prefix for prefix, index in _XATTR_PREFIXES}
+XATTR_PREFIXES: Final = {index: prefix for prefix, index in _XATTR_PREFIXES}
 
 FILE_MODE: Final = {
     Kind.REGULAR: stat.S_IFREG,
@@ -121,8 +121,13 @@ def encode_xattrs(xattrs: Mapping[bytes, bytes]) -> bytes:
             if name == prefix if is_whole else (name.startswith(prefix) and len(name) > len(prefix)):
                 suffix = name[len(prefix) :]
                 entry = XATTR_ENTRY.pack(len(suffix), index, len(value)) + suffix + value
-                entries.append(entry.ljust(-(-len(entry) // _XATTR_ALIGN) * _XATTR_ALIGN, b"\0"))
+                entries.append(entry.ljust(xattr_padded(len(entry)), b"\0"))
     return bytes(XATTR_HEADER_SIZE) + b"".join(entries) if entries else b""
+
+
+def xattr_padded(size: int) -> int:
+    """Bytes that an attribute entry of `size` bytes takes."""
+    return -(-size // _XATTR_ALIGN) * _XATTR_ALIGN
 
 
 def xattr_count(area: int) -> int:
