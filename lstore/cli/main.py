@@ -6,19 +6,16 @@ Nothing here imports the engine: it is opened by the command that needs it.
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
 from lstore.cli.errors import raise_terminated, report
 from lstore.cli.parsing import LazyGroup
-from lstore.cli.session import OpenEngine, Session
+from lstore.cli.session import Session
 from lstore.cli.settings import LOG_LEVELS, Settings, Streams, environment, streams
 from lstore.cli.verbs import FAMILIES, VERBS
 from lstore.version import __version__
-
-if TYPE_CHECKING:
-    from lstore.engine import Engine
 
 _SUMMARY = "Pull, keep, stack, build and run container images, without a daemon."
 
@@ -26,14 +23,12 @@ _SUMMARY = "Pull, keep, stack, build and run container images, without a daemon.
 def main() -> NoReturn:
     """Run the command that the process was given, and exit with its status."""
     signal.signal(signal.SIGTERM, raise_terminated)
-    sys.exit(run(sys.argv[1:], streams(), environment(), _open_engine))
+    sys.exit(run(sys.argv[1:], streams(), environment()))
 
 
-def run(
-    arguments: Sequence[str], streams: Streams, environment: Mapping[str, str], open_engine: OpenEngine
-) -> int:
+def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, str]) -> int:
     """The exit status of one invocation; whatever happens has been told on the streams."""
-    session = Session(streams, Settings(environment=environment), open_engine)
+    session = Session(streams, Settings(environment=environment))
     try:
         status = _group(environment).main(
             args=list(arguments), prog_name="lstore", obj=session, standalone_mode=False
@@ -54,12 +49,6 @@ def _abandon(error: BaseException, session: Session) -> int:
     if isinstance(error, BrokenPipeError):
         sys.stdout = sys.stderr = None  # the interpreter would try to flush them once more
     return status
-
-
-def _open_engine(settings: Settings) -> "Engine":
-    import lstore
-
-    return lstore.open(settings)
 
 
 def _group(environment: Mapping[str, str]) -> LazyGroup:

@@ -1,10 +1,11 @@
 """click, made lazy: a group knows its commands by the table of `verbs` and imports one when it runs."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from lstore.cli.errors import UnknownCommand
 from lstore.cli.verbs import Family, Verb
@@ -50,6 +51,14 @@ class LazyGroup(click.Group):
             hint=f"{ctx.command_path} {close[0] if close else '--help'}",
         )
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What could follow, from the table alone."""
+        summaries = {name: verb.summary for name, verb in self._verbs.items() if not verb.is_hidden}
+        summaries |= {name: family.summary for name, family in self._families.items()}
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        names = [name for name in sorted(summaries) if name.startswith(incomplete)]
+        return [*(CompletionItem(name, help=summaries[name]) for name in names), *options]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table alone."""
         summaries = {name: verb.summary for name, verb in self._verbs.items() if not verb.is_hidden}
@@ -64,3 +73,27 @@ class LazyGroup(click.Group):
 def _help_without_command(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
+
+
+class VerbCommand(click.Command):
+    """A command whose parser's complaints say which command they are about."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click; where it leaves the context of a `click.UsageError` open, it is this one."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
+def verb(
+    entry: Verb, *, stops_at_arguments: bool = False
+) -> Callable[[Callable[..., int | None]], VerbCommand]:
+    """Makes the command of `entry` out of a function, which may return an exit status.
+
+    With `stops_at_arguments`, what follows the first argument is never an option, as in ``run IMAGE CMD -x``.
+    """
+    name = entry.module.rstrip("_").replace("_", "-")
+    settings = {"allow_interspersed_args": not stops_at_arguments}
+    return click.command(name, VerbCommand, help=f"{entry.summary}.", context_settings=settings)

@@ -1,20 +1,21 @@
 """What a command has at hand: settings, streams, the clock, and the engine once it asks for it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from layerstore.errors import UsageError
+import lstore
+from layerstore.errors import LstoreError, UsageError
 from layerstore.progress import Progress
+from lstore.cli.errors import report
 from lstore.cli.progress import open_progress
 from lstore.cli.settings import Settings, Streams
 
 if TYPE_CHECKING:
-    from lstore.engine import Engine
+    from lstore.engine.engine import Engine
 
-OpenEngine = Callable[[Settings], "Engine"]
 MAX_ANSWER = 1024
 """Bytes of an answer to a question."""
 
@@ -22,14 +23,16 @@ MAX_ANSWER = 1024
 class Session:
     """One invocation of the command line."""
 
-    def __init__(self, streams: Streams, settings: Settings, open_engine: OpenEngine) -> None:
+    def __init__(self, streams: Streams, settings: Settings) -> None:
         self.streams = streams
         self.settings = settings
-        self._open_engine = open_engine
 
     def engine(self) -> "Engine":
-        """The engine, opened now. Raises what opening a store raises."""
-        return self._open_engine(self.settings)
+        """The engine as the settings want it. Touches nothing yet. Raises `UsageError`."""
+        chosen = self.settings
+        return lstore.open(
+            chosen.root, driver=chosen.driver, config=chosen.config, environment=chosen.environment
+        )
 
     def progress(self, *, is_quiet: bool = False) -> AbstractContextManager[Progress]:
         """Where long work reports: bars on a terminal, else lines, or nothing."""
@@ -42,6 +45,17 @@ class Session:
     def line(self, text: str = "") -> None:
         """Write one line of result."""
         self.streams.out.line(text)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines of result."""
+        for line in lines:
+            self.streams.out.line(line)
+
+    def failed(self, failures: Iterable[LstoreError]) -> int:
+        """Tell of each failure that did not stop the command; the exit status that they make together."""
+        self.streams.out.flush()
+        statuses = [report(each, self.streams.err, is_debug=self.settings.is_debug) for each in failures]
+        return max(statuses, default=0)
 
     def confirm(self, warning: str) -> bool:
         """Whether the user answers y to `warning`; no answer at all is no."""
