@@ -4,18 +4,19 @@
 refs first, since what no ref names may go at any later moment.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from layerstore.errors import Conflict, LstoreError
 from layerstore.oci import mediatype
 from layerstore.oci.digest import Digest
 from layerstore.oci.reference import Reference
-from layerstore.store.gc import mark, plan_collection
+from layerstore.snapshot.snapshotter import Snapshotter
 from layerstore.store.refs import Ref, RefTable
 from layerstore.store.store import Store
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
+from lstore.engine.collect import plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,18 @@ class Removal:
 
 
 def remove_images(
-    store: Store, wanted: Sequence[str], *, force: bool = False, held_layers: Iterable[Digest] = ()
+    store: Store, snapshotter: Snapshotter, wanted: Sequence[str], *, force: bool = False
 ) -> Removal:
     """Remove each of `wanted`: names, names with digests, ids and their prefixes. Durable.
 
     One that cannot be removed does not stop the others; it is among the failures. Blobs and layers that
-    other images, `held_layers` or running processes need stay. Raises `StorageError`, `StoreDamaged`.
+    other images, containers or running processes need stay. Raises `StorageError`, `StoreDamaged`.
     """
     with store.locked():
         table = store.refs.read()
         removal = plan_removal(table, catalog.images(store, table), wanted, force=force)
         store.refs.update(lambda table: table.without(removal.doomed.__contains__))
-        plan_collection(store, mark(store, held_layers), with_ingests=False).execute()
+        plan(store, snapshotter, with_ingests=False).execute()
     return removal
 
 

@@ -8,13 +8,15 @@ import pytest
 from fixtures.images.entries import file
 from fixtures.images.layout import ARM64, ImageBuilder, Layer, layer
 from layerstore.errors import Conflict, NotFound
+from layerstore.snapshot.directory import DirectoryDriver
+from layerstore.snapshot.snapshotter import Snapshotter
 from layerstore.store.store import Store
 from lstore.engine import catalog
 from lstore.engine.remove import remove_images
 
 
 def lines(store: Store, *wanted: str, force: bool = False) -> list[str]:
-    removal = remove_images(store, wanted, force=force)
+    removal = remove_images(store, Snapshotter(store, DirectoryDriver()), wanted, force=force)
     for failure in removal.failures:
         raise failure
     return [str(event) for event in removal.events]
@@ -99,7 +101,9 @@ def test_what_is_missing_does_not_keep_the_rest(store: Store, put, hello: Layer)
     builder = ImageBuilder()
     put(builder, builder.add_image([hello]), "one")
 
-    removal = remove_images(store, ["nothing", "one", "one"])
+    snapshotter = Snapshotter(store, DirectoryDriver())
+
+    removal = remove_images(store, snapshotter, ["nothing", "one", "one"])
 
     assert [type(failure) for failure in removal.failures] == [NotFound]
     assert len(removal.events) == 2
@@ -121,7 +125,9 @@ def test_layers_that_a_container_stands_on_stay(store: Store, put, hello: Layer)
     put(builder, builder.add_image([hello]), "one")
     directory = Path(store.layers.path(hello.diff_id))
     directory.mkdir()
+    snapshotter = Snapshotter(store, DirectoryDriver())
+    snapshotter.prepare("container", [hello.diff_id])
 
-    remove_images(store, ["one"], held_layers=[hello.diff_id])
+    remove_images(store, snapshotter, ["one"])
 
     assert directory.exists()

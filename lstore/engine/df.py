@@ -1,0 +1,137 @@
+"""`system df`: what takes space in a store. Its sum is what ``du`` says of the root."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layerstore.disk.trees import Meter, Usage
+from layerstore.oci.digest import Digest
+from layerstore.snapshot.chain import chain_id
+from layerstore.store.gc import Plan
+from lstore.engine import catalog
+from lstore.engine.catalog import Image
+from lstore.engine.collect import plan
+
+if TYPE_CHECKING:
+    from lstore.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of thing: how many there are and are in use, and the bytes they take and could give back."""
+
+    name: str
+    total: int
+    active: int
+    size: int
+    reclaimable: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUsage:
+    """The bytes on disk of one image that others need too, and that it alone needs."""
+
+    image: Image
+    shared: int
+    unique: int
+    containers: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    """The kinds, whose sizes add up to `size`, and each image."""
+
+    kinds: tuple[Kind, ...]
+    images: tuple[ImageUsage, ...]
+    size: int
+
+
+def disk_usage(engine: "Engine") -> DiskUsage:
+    """What takes how much now. Raises `StorageError`, `StoreDamaged`."""
+    store = engine.store
+    with store.locked():
+        leftover = plan(store, engine.snapshotter, with_ingests=True)
+        images = catalog.images(store, store.refs.read())
+        stacks = engine.snapshotter.held_stacks()
+    return _Survey(engine, leftover, images, stacks).usage()
+
+
+class _Survey:
+    """The paths of everything, each measured once."""
+
+    def __init__(
+        self, engine: "Engine", leftover: Plan, images: tuple[Image, ...], stacks: set[tuple[Digest, ...]]
+    ) -> None:
+        self._layout = engine.store.layout
+        self._driver = engine.driver_choice.driver.name
+        self._leftover = leftover
+        self._images = images
+        self._stacks = stacks
+        self._keys = engine.snapshotter.active()
+
+    def usage(self) -> DiskUsage:
+        images = self._image_usages()
+        kinds = (
+            self._kind_of_images(images),
+            self._kind_of_containers(),
+            self._kind("Partial downloads", self._partial(), self._leftover.ingests),
+            self._kind("Orphans", self._orphans(), self._orphans()),
+        )
+        whole = self._measure((self._layout.root,))
+        rest = whole - sum(kind.size for kind in kinds)
+        return DiskUsage((*kinds, Kind("Bookkeeping", 1, 1, rest, 0)), images, whole)
+
+    def _kind(self, name: str, paths: tuple[str, ...], removable: tuple[str, ...]) -> Kind:
+        size, reclaimable = self._measure(paths), self._measure(removable)
+        return Kind(name, len(paths), len(paths) - len(removable), size, reclaimable)
+
+    def _measure(self, paths: Iterable[str]) -> int:
+        meter = Meter()
+        return sum((meter.measure(path) for path in paths), Usage()).size
+
+    def _partial(self) -> tuple[str, ...]:
+        return tuple(os.path.join(self._layout.ingests, name) for name in os.listdir(self._layout.ingests))
+
+    def _orphans(self) -> tuple[str, ...]:
+        left = self._leftover
+        return (*left.manifests, *left.blobs, *left.layers, *left.snapshots, *left.strays)
+
+    def _kind_of_containers(self) -> Kind:
+        paths = tuple(os.path.join(self._layout.snapshots, "active", key) for key in self._keys)
+        return self._kind("Containers", paths, ())
+
+    def _kind_of_images(self, usages: tuple[ImageUsage, ...]) -> Kind:
+        active = [each for each in usages if each.containers]
+        paths = {path for each in usages for path in self._paths(each.image)}
+        needed = {path for each in active for path in self._paths(each.image)}
+        size = self._measure(sorted(paths))
+        return Kind("Images", len(usages), len(active), size, size - self._measure(sorted(needed)))
+
+    def _image_usages(self) -> tuple[ImageUsage, ...]:
+        owners: dict[str, int] = {}
+        for image in self._images:
+            for path in self._paths(image):
+                owners[path] = owners.get(path, 0) + 1
+        return tuple(self._image_usage(image, owners) for image in self._images)
+
+    def _image_usage(self, image: Image, owners: dict[str, int]) -> ImageUsage:
+        paths = self._paths(image)
+        shared = self._measure(path for path in paths if owners[path] > 1)
+        unique = self._measure(path for path in paths if owners[path] == 1)
+        diff_ids = image.config.diff_ids if image.config is not None else ()
+        return ImageUsage(image, shared, unique, int(diff_ids in self._stacks))
+
+    def _paths(self, image: Image) -> tuple[str, ...]:
+        """Blobs, indexes that hold it, uncompressed layers and snapshot of `image`."""
+        blobs = {image.descriptor.digest, *(ref.descriptor.digest for ref in image.refs)}
+        if image.manifest is not None:
+            blobs |= {image.manifest.config.digest, *(layer.digest for layer in image.manifest.layers)}
+        paths = [self._layout.blob(digest) for digest in sorted(blobs)]
+        if image.config is not None and image.config.diff_ids:
+            paths += [self._layout.layer(diff_id) for diff_id in dict.fromkeys(image.config.diff_ids)]
+            chain = chain_id(image.config.diff_ids)
+            paths.append(
+                os.path.join(self._layout.snapshots, self._driver, f"{chain.algorithm}-{chain.encoded}")
+            )
+        return tuple(paths)
