@@ -1,7 +1,7 @@
 """Frozen values for the path that starts a process, where importing ``dataclasses`` costs too much.
 
 `Value` gives what ``@dataclass(frozen=True)`` gives (fields from annotations, defaults, equality, hash, repr,
-immutability) from 40 lines and no import: design.md promise 8, with the costs in its table. Everywhere else a
+immutability) in few lines and no import: design.md promise 8, with the costs in its table. Everywhere else a
 real dataclass is the right tool.
 """
 
@@ -39,6 +39,10 @@ class Value:
             raise TypeError(f"{type(self).__name__}: wrong {sorted(wrong)}, missing {missing}")
         for name in self._fields:
             self.__dict__[name] = given[name] if name in given else getattr(type(self), name)
+        self._check()
+
+    def _check(self) -> None:
+        """Called with all fields set; a subclass raises here for what cannot be one of its values."""
 
     def _values(self) -> tuple[object, ...]:
         return tuple(self.__dict__[name] for name in self._fields)

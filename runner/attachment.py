@@ -1,0 +1,52 @@
+"""Making a mount and attaching it to a descriptor: the moves that every part of the root filesystem is built of.
+
+A mount point is always a descriptor that was found inside the root, never a path that the kernel would
+look up again.
+"""
+
+from __future__ import annotations
+
+import os
+
+from layerstore import linux
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NO_PRIVILEGE = linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV | linux.MOUNT_ATTR_NOEXEC
+_CLONE_TREE = linux.OPEN_TREE_CLONE | linux.AT_RECURSIVE
+
+
+def new_mount(fsname: str, attributes: int, options: Iterable[tuple[str, str | None]] = ()) -> int:
+    """The descriptor of a fresh `fsname`, attached nowhere. An option without a value is a flag."""
+    context = linux.fsopen(fsname)
+    try:
+        linux.fsconfig_set_string(context, "source", fsname)
+        for key, value in options:
+            if value is None:
+                linux.fsconfig_set_flag(context, key)
+            else:
+                linux.fsconfig_set_string(context, key, value)
+        linux.fsconfig_create(context)
+        return linux.fsmount(context, attributes)
+    finally:
+        os.close(context)
+
+
+def attach_at(mount: int, point: int) -> None:
+    """Attach the detached `mount` over the file or directory that the descriptor `point` is."""
+    flags = linux.MOVE_MOUNT_F_EMPTY_PATH | linux.MOVE_MOUNT_T_EMPTY_PATH
+    linux.move_mount(mount, "", point, "", flags)
+
+
+def bind(source: int, path: str, point: int, attributes: int) -> None:
+    """Attach a copy of the tree at `path` under the descriptor `source` over `point`, `attributes` added."""
+    empty = linux.AT_EMPTY_PATH
+    tree = linux.open_tree(source, path, _CLONE_TREE | (0 if path else empty))
+    try:
+        if attributes:
+            linux.mount_setattr(tree, "", empty | linux.AT_RECURSIVE, attr_set=attributes)
+        attach_at(tree, point)
+    finally:
+        os.close(tree)

@@ -1,0 +1,103 @@
+"""The root filesystem as the process sees it: the stack, the kernel's file systems, /dev, and what is bound.
+
+Runs in the container's own mount namespace, before pivot_root(2). Every mount point is found or made inside
+the root by descriptor (`runner.inside`), so that links in the image redirect nothing. No mount but /dev's
+nodes and terminals lets device nodes work.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from layerstore import linux
+from layerstore.errors import LaunchError
+from runner import devices, kernel_mounts
+from runner.attachment import NO_PRIVILEGE, attach_at, bind, new_mount
+from runner.failure import Doing
+from runner.inside import locate, make_directory, make_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.namespaces import IdMap
+    from runner.spec import Mount
+
+# Over these only the launcher mounts: a foreign /proc could answer whatever the image likes.
+_RESERVED = frozenset({"proc", "sys"})
+
+
+def open_root(target: str) -> int:
+    """An O_PATH descriptor of the mounted root at `target`, on which device nodes stop working."""
+    with Doing("open the root filesystem"):
+        root = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        linux.mount_setattr(root, "", linux.AT_EMPTY_PATH, attr_set=linux.MOUNT_ATTR_NODEV)
+    return root
+
+
+def build(root: int, place: str, id_map: IdMap | None, *, owns_network: bool, cgroups: str) -> None:
+    """Mount /proc, /sys and /dev into `root`. Raises `LaunchError`.
+
+    `place` is an empty directory of the host side, used while building. `id_map` is None for root.
+    """
+    is_rootless = id_map is not None
+    nodes = devices.make_nodes(place, of_host=is_rootless)
+    with Doing("make the mount points of /proc, /sys and /dev"):
+        points = [make_directory(root, path) for path in ("proc", "sys", "dev")]
+    proc, sys, dev = points
+    kernel_mounts.mount_proc(proc, nodes)
+    kernel_mounts.mount_sys(sys, nodes, of_host=is_rootless and not owns_network, cgroups=cgroups)
+    devices.populate(dev, nodes, id_map)
+    for fd in (*points, nodes.directory):
+        os.close(fd)
+
+
+def mount_all(root: int, mounts: Sequence[Mount]) -> None:
+    """Carry out `mounts` inside `root`, outer ones first; of two at one place the last. Raises `LaunchError`."""
+    chosen = {tuple(part for part in mount.target.split("/") if part): mount for mount in mounts}
+    for parts in sorted(chosen, key=len):
+        mount = chosen[parts]
+        with Doing(f"mount {mount.source or 'a tmpfs'} at {mount.target}"):
+            if not _RESERVED.isdisjoint(locate(root, mount.target)[:1]):
+                raise LaunchError(f"cannot mount at {mount.target}: /proc and /sys are the kernel's")
+            _mount(root, mount)
+
+
+def _mount(root: int, mount: Mount) -> None:
+    read_only = linux.MOUNT_ATTR_RDONLY if mount.is_read_only else 0
+    if mount.source is None:
+        point = make_directory(root, mount.target)
+        tmpfs = new_mount("tmpfs", NO_PRIVILEGE | read_only, (("mode", "1777"),))
+        attach_at(tmpfs, point)
+        os.close(tmpfs)
+    else:
+        is_directory = stat.S_ISDIR(os.stat(mount.source).st_mode)
+        point = (make_directory if is_directory else make_file)(root, mount.target)
+        bind(linux.AT_FDCWD, mount.source, point, linux.MOUNT_ATTR_NODEV | read_only)
+    os.close(point)
+
+
+def enter(root: int) -> None:
+    """Make `root` the root of this mount namespace, and the old one unreachable. Raises `LaunchError`."""
+    with Doing("change to the container's root"):
+        os.fchdir(root)
+        linux.pivot_root(".", ".")
+        # pivot_root(2): both are stacked at "/" now, the old one on top.
+        linux.umount2(".", linux.MNT_DETACH)
+
+
+def make_read_only(root: int) -> None:
+    """Forbid writing to the root itself; mounts on it keep their own rules."""
+    with Doing("make the root filesystem read-only"):
+        linux.mount_setattr(root, "", linux.AT_EMPTY_PATH, attr_set=linux.MOUNT_ATTR_RDONLY)
+
+
+def enter_directory(cwd: int, path: str) -> None:
+    """Change to the directory `cwd`, found as `path`, and see that it is inside (CVE-2024-21626)."""
+    with Doing(f"change to the working directory {path}"):
+        os.fchdir(cwd)
+        os.close(cwd)
+        # getcwd(2) cannot name a directory that is not below this process's root.
+        if not os.getcwd().startswith("/"):
+            raise LaunchError(f"cannot change to the working directory {path}: it is outside the container")

@@ -1,0 +1,77 @@
+"""Signals: those that ask something of the launcher go on to the container's first process."""
+
+from __future__ import annotations
+
+import signal
+
+from layerstore import linux
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+FORWARDED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+)
+
+
+class Forwarding:
+    """While entered, `FORWARDED` signals are kept, and from `start` on sent to the process of a pidfd.
+
+    What the caller ignores (nohup(1)) stays ignored. Python takes signals in the main thread only.
+    """
+
+    def __init__(self) -> None:
+        self._pidfd: int | None = None
+        self._kept: list[int] = []
+        self._before: dict[int, object] = {}
+
+    def start(self, pidfd: int) -> None:
+        """Send what came so far, and from now on everything at once."""
+        self._pidfd = pidfd
+        while self._kept:
+            self._send(self._kept.pop(0))
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._pidfd is None:
+            self._kept.append(number)
+        else:
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        try:
+            linux.pidfd_send_signal(self._pidfd or 0, number)
+        except ProcessLookupError:
+            return  # it has ended: nobody is left to be told
+
+    def __enter__(self) -> Forwarding:
+        for number in FORWARDED:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN and before is not None:
+                self._before[number] = before
+                signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]  # it came from getsignal
+
+
+def restore_defaults() -> None:
+    """Every signal as a fresh process has it: exec keeps what is ignored, and Python ignores SIGPIPE."""
+    for number in range(1, signal.NSIG):
+        if number in (signal.SIGKILL, signal.SIGSTOP):
+            continue
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue  # the C library keeps two real-time signals for itself
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
