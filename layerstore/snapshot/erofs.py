@@ -3,9 +3,9 @@
 import os
 from collections.abc import Sequence
 
-from layerstore.layer.ingest import merge_layers
+from layerstore.layer.merge import merge_layers
+from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.mount import ErofsImage, Lower
-from layerstore.snapshot.unpack import INDEX, TAR
 
 NAME = "erofs"
 

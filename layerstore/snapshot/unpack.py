@@ -4,12 +4,15 @@ Stage "layers" of docs/flow.md. A layer directory holds ``tar`` (what the diff_i
 (an EROFS over it); every driver starts from these two files.
 """
 
+import filecmp
 import os
+import tempfile
 from functools import partial
 
 from layerstore.content import CHUNK
-from layerstore.errors import InvalidLayer, storage_error
-from layerstore.layer.ingest import LayerWriter, index_tar
+from layerstore.errors import InvalidLayer, StorageError, storage_error
+from layerstore.layer.ingest import LayerWriter
+from layerstore.layer.tar_writer import INDEX, TAR, index_tar
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
@@ -18,9 +21,6 @@ from layerstore.store.fsck import matches
 from layerstore.store.ingest import Sink
 from layerstore.store.staging import staged
 from layerstore.store.store import Store
-
-TAR = "tar"
-INDEX = "index"
 
 
 class _LayerSink:
@@ -49,23 +49,13 @@ def verify_layer(diff_id: Digest, directory: str) -> bool:
     tar, index = os.path.join(directory, TAR), os.path.join(directory, INDEX)
     if not (os.path.isfile(tar) and os.path.isfile(index) and matches(tar, diff_id)):
         return False
-    fresh = f"{index}.check"
     try:
-        index_tar(tar, fresh, diff_id)
-        return _are_equal(index, fresh)
-    except InvalidLayer:
+        with tempfile.TemporaryDirectory(prefix="lstore-verify-") as scratch:
+            fresh = os.path.join(scratch, INDEX)
+            index_tar(tar, fresh, diff_id)
+            return filecmp.cmp(index, fresh, shallow=False)
+    except (InvalidLayer, StorageError):
         return False
-    finally:
-        if os.path.exists(fresh):
-            os.unlink(fresh)
-
-
-def _are_equal(one: str, other: str) -> bool:
-    with open(one, "rb") as first, open(other, "rb") as second:
-        while chunk := first.read(CHUNK):
-            if second.read(CHUNK) != chunk:
-                return False
-        return not second.read(1)
 
 
 def unpack_blob(store: Store, layer: Descriptor, diff_id: Digest, progress: Progress) -> None:

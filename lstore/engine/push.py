@@ -15,11 +15,11 @@ from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
 from layerstore.store.store import Store
 from lstore.engine import catalog
+from registry_client.scope import PUSH
 
 if TYPE_CHECKING:
-    from registry_client.client import Client
-
     from lstore.engine.engine import Engine
+    from registry_client.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _push(engine: "Engine", client: "Client", ref: Ref, progress: Progress) -> P
     if ref.name is None or ref.name.tag is None:
         raise AssertionError
     candidates = _Siblings(engine.store, ref.name)
-    repository = client.repository(ref.name, actions=("pull", "push"), mount_candidates=candidates)
+    repository = client.repository(ref.name, actions=PUSH, candidates=candidates)
     copy(engine.store.blobs, repository, ref.descriptor)
     repository.tag(ref.descriptor, ref.name.tag)
     if ref.resolved is None:

@@ -1,0 +1,62 @@
+"""How registries are spoken to: lstore's own configuration over docker's, with the user's credentials."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from layerstore.errors import InvalidInput, UsageError, storage_error
+from layerstore.oci.document import MAX_DOCUMENT, parse_object
+from layerstore.progress import Progress
+from registry_client.client import Client
+from registry_client.credentials import CredentialFiles
+from registry_client.settings import Settings, from_daemon_json, from_toml
+
+SYSTEM_CONFIG = "/etc/lstore/config.toml"
+DAEMON_CONFIG = "/etc/docker/daemon.json"
+
+
+@contextmanager
+def open_client(config: str | None, environment: Mapping[str, str], progress: Progress) -> Iterator[Client]:
+    """A client of all registries. Raises `UsageError` for a configuration that cannot be used."""
+    settings = read_settings(config, environment)
+    credentials = CredentialFiles.of_environment(environment)
+    with Client.over_network(settings, credentials, environment, progress=progress) as client:
+        yield client
+
+
+def read_settings(config: str | None, environment: Mapping[str, str]) -> Settings:
+    """What docs/registries.md describes: the file `config`, or else the user's over the system's over docker's."""
+    if config is not None:
+        return _read_toml(config, must_exist=True)
+    home = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "/"), ".config")
+    settings = _read_daemon_json(DAEMON_CONFIG)
+    for path in (SYSTEM_CONFIG, os.path.join(home, "lstore", "config.toml")):
+        settings = _read_toml(path, must_exist=False).over(settings)
+    return settings
+
+
+def _read_toml(path: str, *, must_exist: bool) -> Settings:
+    raw = _read(path, must_exist=must_exist)
+    try:
+        return from_toml(tomllib.loads(raw.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot use the configuration {path}: {error}") from error
+
+
+def _read_daemon_json(path: str) -> Settings:
+    raw = _read(path, must_exist=False)
+    try:
+        return from_daemon_json(parse_object(raw or b"{}", path))
+    except InvalidInput as error:
+        raise UsageError(f"cannot use docker's configuration: {error.message}") from error
+
+
+def _read(path: str, *, must_exist: bool) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(MAX_DOCUMENT)
+    except (FileNotFoundError, PermissionError) as error:
+        if must_exist:
+            raise storage_error(error, f"read the configuration {path}") from error
+        return b""
