@@ -2,7 +2,8 @@
 find their ``manifest.json`` and ``repositories`` in, too.
 
 github.com/moby/docker-image-spec, v1.2.md. Layers are plain tars, named by their diff_ids; several images
-share theirs. The configurations' bytes are unchanged, and with them the image IDs.
+share theirs. The configurations' bytes are unchanged, and with them the image IDs. Names are whole:
+docker reads those like its own short ones, but podman takes ``debian:12`` for ``localhost/debian:12``.
 """
 
 from collections.abc import Sequence
@@ -62,8 +63,8 @@ class DockerArchiveWriter:
         for name in tagged:
             self._index = self._index.with_name(root, str(name))
             top = config.diff_ids[-1] if config.diff_ids else config.image_id
-            self._repositories.setdefault(name.familiar_name, {})[name.tag or ""] = top.encoded
-        self._remember(config, layers, tuple(name.familiar for name in tagged))
+            self._repositories.setdefault(name.name, {})[name.tag or ""] = top.encoded
+        self._remember(config, layers, tuple(str(name) for name in tagged))
 
     def finish(self) -> None:
         """Write the lists of images, and end the archive. Raises `Conflict`, `StorageError`."""
