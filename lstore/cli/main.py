@@ -30,7 +30,7 @@ def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, st
     """The exit status of one invocation; whatever happens has been told on the streams."""
     session = Session(streams, Settings(environment=environment))
     try:
-        status = _group(environment).main(
+        status = command_line(environment).main(
             args=list(arguments), prog_name="lstore", obj=session, standalone_mode=False
         )
         streams.out.flush()
@@ -51,7 +51,8 @@ def _abandon(error: BaseException, session: Session) -> int:
     return status
 
 
-def _group(environment: Mapping[str, str]) -> LazyGroup:
+def command_line(environment: Mapping[str, str]) -> LazyGroup:
+    """The whole command line; `environment` gives the global options their defaults."""
     group = LazyGroup("lstore", _SUMMARY, VERBS, FAMILIES)
     group.params = [
         click.Option(

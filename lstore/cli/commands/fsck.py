@@ -33,8 +33,10 @@ def command(session: Session, *, repair: bool, form: str | None, quiet: bool) ->
 
 
 def _as_value(report: "Report") -> Value:
-    damages = [{"Kind": each.kind, "Subject": each.subject, "Reason": each.reason} for each in report.damages]
-    repairs = [
+    damages: list[Value] = [
+        {"Kind": each.kind, "Subject": each.subject, "Reason": each.reason} for each in report.damages
+    ]
+    repairs: list[Value] = [
         {"Subject": each.damage.subject, "Outcome": each.outcome, "Mended": each.is_mended}
         for each in report.repairs
     ]
