@@ -12,7 +12,7 @@ from layerstore.errors import LimitExceeded
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Index, Manifest, parse
-from layerstore.tasks import run_all
+from layerstore.tasks import Cancellation, run_all
 
 MAX_DEPTH = 8
 """Indexes inside indexes. Real images have one."""
@@ -28,16 +28,24 @@ Select = Callable[[Manifest | Index], tuple[Descriptor, ...]]
 
 
 def copy(
-    source: Source, target: Target, root: Descriptor, *, select: Select = children, parallel: int = PARALLEL
+    source: Source,
+    target: Target,
+    root: Descriptor,
+    *,
+    select: Select = children,
+    parallel: int = PARALLEL,
+    cancellation: Cancellation | None = None,
 ) -> None:
     """Everything below `root`, then `root` itself, from `source` into `target`. Tags nothing.
 
     A node that the target has is neither fetched nor looked into. Raises what source and target raise;
-    then some children may have arrived, but no node without its own.
+    then some children may have arrived, but no node without its own. A target that looks at `cancellation`
+    (a `Transaction` has its own) gives up what it has under way as soon as something failed.
     """
     graph = _Graph(source, target, select)
     graph.explore(root, depth=0)
-    run_all([partial(graph.move, leaf) for leaf in graph.leaves.values()], limit=parallel)
+    moves = [partial(graph.move, leaf) for leaf in graph.leaves.values()]
+    run_all(moves, limit=parallel, cancellation=cancellation)
     for node in graph.inner:  # post-order: children stand before their parents
         target.push(node, partial(opened_bytes, graph.documents[node]))
 

@@ -23,17 +23,26 @@ class FileLock:
         """Take the lock alone, if nobody has it."""
         return self._try(fcntl.LOCK_EX)
 
+    def try_shared(self) -> bool:
+        """Take the lock together with others, if nobody has it alone."""
+        return self._try(fcntl.LOCK_SH)
+
     def exclusive(self) -> None:
         """Take the lock alone, waiting for it."""
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def shared(self) -> None:
-        """Take, or fall back to, the lock together with others, waiting for an exclusive holder."""
+        """Take, or fall back to, the lock together with others, waiting for an exclusive holder.
+
+        Falling back is not atomic, flock(2): somebody else may have had the lock alone in between.
+        """
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
-    def release(self) -> None:
-        """Let go, but keep the file open."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+    def append(self, data: bytes) -> None:
+        """Write `data` to the end of the lock file, for whoever finds it locked to read."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
 
     def is_current(self) -> bool:
         """Whether the path still names the file that is locked; not so once somebody removed it."""

@@ -43,11 +43,16 @@ def move(source: str, destination: str) -> None:
     os.rename(source, destination)
 
 
+def temporary_name(directory: str, name: str) -> str:
+    """A path in `directory` that says it will be, or was, `name`, and that nobody else uses."""
+    return os.path.join(directory, f"{TEMPORARY_PREFIX}{name}.{os.urandom(4).hex()}")
+
+
 def stage_bytes(path: str, data: bytes, *, mode: int = 0o644) -> str:
     """Write `data` durably under the returned temporary name beside `path`; nothing is visible yet."""
     directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{name}.{os.urandom(4).hex()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    temporary = temporary_name(directory, name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, mode)
     try:
         view = memoryview(data)
@@ -66,7 +71,11 @@ def write_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
     """Let `path` hold exactly `data`, durably, and never anything between the old bytes and the new."""
     temporary = stage_bytes(path, data, mode=mode)
     _WRITTEN.reach()
-    os.rename(temporary, path)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
     _RENAMED.reach()
     sync_directory(os.path.dirname(path))
 

@@ -1,13 +1,21 @@
 """Whole directory trees of our own: measured and removed, without following a link."""
 
+import errno
 import os
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
+
+from layerstore.disk.faults import CrashPoint
+from layerstore.disk.publish import sync_directory, temporary_name
 
 _BLOCK = 512
 _LIFTED = ".lstore-removing-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_ASIDE = CrashPoint("remove: set aside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +36,24 @@ class Meter:
         self._seen: set[tuple[int, int]] = set()
 
     def measure(self, path: str) -> Usage:
-        """The usage of `path` and all below it that this meter has not counted yet."""
+        """The usage of `path` and all below it that this meter has not counted yet, as ``du -x`` sees it."""
         try:
             status = os.stat(path, follow_symlinks=False)
         except FileNotFoundError:
             return Usage()
         total = self._count(status)
         if stat.S_ISDIR(status.st_mode):
-            total += self._below(path)
+            total += self._below(path, status.st_dev)
         return total
 
-    def _below(self, path: str) -> Usage:
+    def measure_alone(self, path: str) -> Usage:
+        """The usage of `path` without what is below it, unless this meter has counted it."""
+        try:
+            return self._count(os.stat(path, follow_symlinks=False))
+        except FileNotFoundError:
+            return Usage()
+
+    def _below(self, path: str, device: int) -> Usage:
         size = inodes = 0
         pending = [path]
         while pending:
@@ -49,12 +64,15 @@ class Meter:
             with entries:
                 for entry in entries:
                     try:
-                        used = self._count(entry.stat(follow_symlinks=False))
+                        status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
+                    if status.st_dev != device:
+                        continue
+                    used = self._count(status)
                     size += used.size
                     inodes += used.inodes
-                    if entry.is_dir(follow_symlinks=False):
+                    if stat.S_ISDIR(status.st_mode):
                         pending.append(entry.path)
         return Usage(size, inodes)
 
@@ -67,24 +85,60 @@ class Meter:
         return Usage(status.st_blocks * _BLOCK, 1)
 
 
-def remove_tree(path: str) -> None:
-    """Remove `path` and all below it. Idempotent; links are removed, never followed.
+def set_aside(path: str) -> str:
+    """Take `path` out of sight at once, under a temporary name beside it, which comes back.
 
-    Directories that their owner made unsearchable are opened up first, so that an ordinary user can
-    remove what a layer's modes would protect. Subdirectories are moved to the top before they are
-    emptied: so no depth of nesting costs descriptors or stack.
+    So is removed what has to be there whole or not at all: set aside, then `remove_tree`.
+    """
+    aside = temporary_name(*os.path.split(path))
+    os.rename(path, aside)
+    _ASIDE.reach()
+    return aside
+
+
+def remove_trees(paths: Iterable[str]) -> None:
+    """Remove each of `paths` so that nobody sees a part of one, even after a power cut. Idempotent."""
+    aside = [set_aside(path) for path in paths if os.path.lexists(path)]
+    for directory in sorted({os.path.dirname(path) for path in aside}):
+        sync_directory(directory)
+    for path in aside:
+        remove_tree(path)
+
+
+def remove_tree(path: str) -> None:
+    """Remove `path` and all below it. Idempotent, also beside another removal of the same tree.
+
+    Links are removed, never followed. Directories that their owner made unsearchable are opened up
+    first, so that an ordinary user can remove what a layer's modes would protect. Subdirectories are
+    moved to the top before they are emptied: so no depth of nesting costs descriptors or stack.
     """
     try:
         os.unlink(path)
     except FileNotFoundError:
         return
     except (IsADirectoryError, PermissionError):
+        if not os.path.isdir(path):
+            raise
+        while not _is_removed(path):
+            pass
+
+
+def _is_removed(path: str) -> bool:
+    """Empty the directory `path` and remove it; false if another removal of it moved something in."""
+    try:
         top = _open_writable(path)
         try:
             _empty(top)
         finally:
             os.close(top)
         os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    return True
 
 
 def _empty(top: int) -> None:
@@ -92,14 +146,20 @@ def _empty(top: int) -> None:
     serial = count()
     while directories := _unlink_files(top):
         for name in directories:
-            descriptor = _open_writable(name, top)
-            try:
-                for child in _unlink_files(descriptor):
-                    _open_up(child, descriptor)
-                    os.rename(child, f"{unique}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
-            finally:
-                os.close(descriptor)
-            os.rmdir(name, dir_fd=top)
+            with suppress(FileNotFoundError):
+                _lift_children(name, top, unique, serial)
+                os.rmdir(name, dir_fd=top)
+
+
+def _lift_children(name: str, top: int, unique: str, serial: "count[int]") -> None:
+    descriptor = _open_writable(name, top)
+    try:
+        for child in _unlink_files(descriptor):
+            with suppress(FileNotFoundError):
+                _open_up(child, descriptor)
+                os.rename(child, f"{unique}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
+    finally:
+        os.close(descriptor)
 
 
 def _unlink_files(directory: int) -> list[str]:
@@ -108,7 +168,8 @@ def _unlink_files(directory: int) -> list[str]:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in found:
         if not is_directory:
-            os.unlink(name, dir_fd=directory)
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
     return [name for name, is_directory in found if is_directory]
 
 

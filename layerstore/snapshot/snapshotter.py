@@ -9,7 +9,7 @@ snapshot does.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 
 from layerstore.disk.faults import CrashPoint
@@ -150,7 +150,7 @@ class Snapshotter:
                 found.add(self._parent(key))
         return found
 
-    def unneeded(self, stacks: set[tuple[Digest, ...]]) -> tuple[str, ...]:
+    def unneeded(self, stacks: Set[tuple[Digest, ...]]) -> tuple[str, ...]:
         """The directories of committed snapshots, of every driver, that belong to none of `stacks`."""
         wanted = {chain_id(stack) for stack in stacks}
         found: list[str] = []

@@ -1,46 +1,68 @@
 """Collection: what nothing refers to any more, as a plan that can be printed, and its execution.
 
-`mark` walks from the refs and the leases of running processes; `plan_collection` names the rest;
-`Plan.execute` removes it, manifests before what they name, so that a power cut in the middle leaves
-no manifest without its children. All three happen under one hold of the store lock.
+`mark` walks from the refs, from what containers stand on and from the leases of running processes;
+`plan_collection` names the rest; `Plan.execute` removes it, what names other content before what is
+named, so that a power cut in the middle leaves no manifest without its children. All three happen under
+one hold of the store lock, which translates their ``OSError``.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from layerstore.content import children, has_children, read_document, read_manifest
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import open_lock
 from layerstore.disk.publish import TEMPORARY_PREFIX, remove_file, sync_directory
-from layerstore.disk.trees import Meter, Usage, remove_tree
-from layerstore.errors import ContentMismatch, InvalidInput, NotFound, StoreDamaged
-from layerstore.oci import mediatype
-from layerstore.oci.config import ImageConfig
+from layerstore.disk.trees import Meter, Usage, remove_tree, remove_trees
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import MAX_DOCUMENT
-from layerstore.oci.manifest import Manifest
 from layerstore.store import ingest, leases
+from layerstore.store.closure import Closure, ClosureReader, Stack, union
 from layerstore.store.layout import parse_name
+from layerstore.store.refs import Ref
 from layerstore.store.store import Store
 
 _MANIFESTS = CrashPoint("gc: manifests removed")
+_LAYERS = CrashPoint("gc: snapshots and layers removed")
 _BLOB = CrashPoint("gc: one blob removed")
-_LAYER = CrashPoint("gc: one layer removed")
 _INGEST = CrashPoint("gc: one ingest removed")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Marked:
-    """What is alive: blobs by digest, uncompressed layers by diff_id, and each image's stack of diff_ids."""
+    """What is alive, and because of whom."""
 
-    manifests: set[Digest] = field(default_factory=set)
-    blobs: set[Digest] = field(default_factory=set)
-    layers: set[Digest] = field(default_factory=set)
-    stacks: set[tuple[Digest, ...]] = field(default_factory=set)
-    damage: list[str] = field(default_factory=list)
-    """Why some live content could not be read; then nobody knows what it names, and nothing is collected."""
+    by_ref: Mapping[Ref, Closure]
+    others: Closure
+    """What containers and running processes hold."""
+    in_use: frozenset[Digest]
+    """The manifests that containers stand on."""
+    blobs: frozenset[Digest]
+    layers: frozenset[Digest]
+    stacks: frozenset[Stack]
+    damage: tuple[str, ...]
+    """Why some live content could not be read; then nobody knows what it names, and no content is collected."""
+
+    @classmethod
+    def of(cls, by_ref: Mapping[Ref, Closure], others: Closure, in_use: frozenset[Digest]) -> "Marked":
+        """All that these keep alive together."""
+        everything = union((*by_ref.values(), others))
+        return cls(
+            by_ref,
+            others,
+            in_use,
+            everything.blobs,
+            everything.layers,
+            everything.stacks,
+            everything.damage,
+        )
+
+    def without(self, refs: Iterable[Ref]) -> "Marked":
+        """What is alive once `refs` are gone."""
+        gone = set(refs)
+        left = {ref: closure for ref, closure in self.by_ref.items() if ref not in gone}
+        return Marked.of(left, self.others, self.in_use)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +77,7 @@ class Plan:
     strays: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     damage: tuple[str, ...] = ()
+    """Why no content is in the plan, where some that is alive could not be read."""
 
     @property
     def is_empty(self) -> bool:
@@ -70,111 +93,23 @@ class Plan:
     def execute(self) -> None:
         """Remove it all. The caller holds the store lock, exclusive, since before the plan was made."""
         _remove_files(self.manifests)
+        for directory in sorted({os.path.dirname(path) for path in self.manifests}):
+            sync_directory(directory)
         _MANIFESTS.reach()
-        for path in (*self.snapshots, *self.layers):
-            remove_tree(path)
-            _LAYER.reach()
+        remove_trees((*self.snapshots, *self.layers))
+        _LAYERS.reach()
         _remove_files(self.blobs)
         for path in self.ingests:
             _discard_if_idle(path)
             _INGEST.reach()
         for path in self.strays:
-            remove_file(path)
+            remove_tree(path)
 
 
-def mark(store: Store, held_layers: Iterable[Digest] = ()) -> Marked:
-    """Everything alive. `held_layers` are diff_ids that others (containers) stand on.
-
-    The caller holds the store lock, exclusive.
-    """
-    marked = Marked(layers=set(held_layers))
-    roots = {ref.descriptor for ref in store.refs.read().refs}
-    for root in (*roots, *leases.held(store.layout)):
-        _mark(store, root, marked)
-    return marked
-
-
-def _mark(store: Store, node: Descriptor, marked: Marked) -> None:
-    if node.digest in marked.blobs:
-        return
-    marked.blobs.add(node.digest)
-    if not has_children(node):
-        return
-    marked.manifests.add(node.digest)
-    try:
-        parsed = read_manifest(store.blobs, node)
-        below = children(parsed)
-        if isinstance(parsed, Manifest) and mediatype.is_config(parsed.config.media_type):
-            _mark_layers(store, parsed, marked)
-    except NotFound:
-        return  # held by a process that has not fetched it yet
-    except (InvalidInput, ContentMismatch, StoreDamaged) as error:
-        marked.damage.append(error.message)
-        return
-    for child in below:
-        _mark(store, child, marked)
-
-
-def _mark_layers(store: Store, manifest: Manifest, marked: Marked) -> None:
-    config = ImageConfig.parse(read_document(store.blobs, manifest.config))
-    marked.layers.update(config.diff_ids)
-    marked.stacks.add(config.diff_ids)
-
-
-def plan_collection(
-    store: Store, marked: Marked, *, with_ingests: bool, snapshots: tuple[str, ...] = ()
-) -> Plan:
-    """What is on disk and not `marked`; work broken off too where `with_ingests` says so.
-
-    `snapshots` are directories derived from layers, which their own module found unneeded.
-
-    Where `marked` met damage the plan is empty: see `Marked.damage`.
-    """
-    if marked.damage:
-        return Plan(damage=tuple(marked.damage))
-    blobs, strays = _blobs(store)
-    dead = {digest: path for digest, path in blobs.items() if digest not in marked.blobs}
-    manifests = tuple(path for path in dead.values() if _is_manifest(path))
-    layers = tuple(store.layout.layer(each) for each in store.layers.names() if each not in marked.layers)
-    ingests = _idle_ingests(store) if with_ingests else ()
-    leaves = tuple(path for path in dead.values() if path not in manifests)
-    stray = (*strays, *leases.abandoned(store.layout))
-    meter = Meter()
-    usage = sum((meter.measure(path) for path in (*dead.values(), *snapshots, *layers, *ingests)), Usage())
-    return Plan(manifests, leaves, layers, snapshots, ingests, stray, usage)
-
-
-def _blobs(store: Store) -> tuple[dict[Digest, str], tuple[str, ...]]:
-    """The blobs on disk, and temporary files whose writer is gone (the store lock keeps writers out)."""
-    found: dict[Digest, str] = {}
-    strays: list[str] = []
-    parent = os.path.dirname(store.layout.blobs("sha256"))
-    for algorithm in sorted(os.listdir(parent)):
-        for name in sorted(os.listdir(os.path.join(parent, algorithm))):
-            path = os.path.join(parent, algorithm, name)
-            digest = parse_name(f"{algorithm}-{name}")
-            if digest is not None:
-                found[digest] = path
-            elif name.startswith(TEMPORARY_PREFIX):
-                strays.append(path)
-    return found, tuple(strays)
-
-
-def _is_manifest(path: str) -> bool:
-    """Whether the blob looks like one that names others: good enough, since it only decides the order."""
-    with open(path, "rb") as stream:
-        if stream.read(1) != b"{":
-            return False
-        return b'"schemaVersion"' in stream.read(MAX_DOCUMENT)
-
-
-def _idle_ingests(store: Store) -> tuple[str, ...]:
-    paths = [os.path.join(store.layout.ingests, name) for name in sorted(os.listdir(store.layout.ingests))]
-    return tuple(path for path in paths if _is_idle(os.path.join(path, "lock")))
-
-
-def _is_idle(lock: str) -> bool:
-    return not os.path.exists(lock) or leases.is_abandoned(lock)
+def _remove_files(paths: tuple[str, ...]) -> None:
+    for path in paths:
+        remove_file(path)
+        _BLOB.reach()
 
 
 def _discard_if_idle(path: str) -> None:
@@ -184,15 +119,95 @@ def _discard_if_idle(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        if lock.try_exclusive():
+        if lock.try_exclusive() and lock.is_current():
             ingest.discard(path)
     finally:
         lock.close()
 
 
-def _remove_files(paths: tuple[str, ...]) -> None:
-    for path in paths:
-        remove_file(path)
-        _BLOB.reach()
-    for directory in sorted({os.path.dirname(path) for path in paths}):
-        sync_directory(directory)
+def mark(store: Store, held_layers: Iterable[Digest] = (), held: Iterable[Descriptor] = ()) -> Marked:
+    """Everything alive. Containers stand on the layers `held_layers` and on the manifests `held`.
+
+    The caller holds the store lock, exclusive. Raises `StoreDamaged` where there is no telling the refs.
+    """
+    reader = ClosureReader(store.blobs)
+    by_ref = {ref: reader.of(ref.descriptor) for ref in store.refs.read().refs}
+    containers = [reader.of(descriptor) for descriptor in held]
+    leased = [reader.of(descriptor) for descriptor in leases.held(store.layout)]
+    kept = union((*containers, *leased))
+    others = Closure(kept.manifests, kept.blobs, kept.layers | frozenset(held_layers), kept.stacks)
+    return Marked.of(by_ref, others, union(containers).manifests)
+
+
+def plan_collection(
+    store: Store, marked: Marked, *, with_ingests: bool, snapshots: tuple[str, ...] = ()
+) -> Plan:
+    """What is on disk and not `marked`; work broken off too where `with_ingests` says so.
+
+    `snapshots` are directories derived from layers, which their own module found unneeded. Work on a blob
+    that is there by now, and temporary files whose writer is gone, are never of use. Where `marked` met
+    damage, only such leavings are in the plan: see `Marked.damage`.
+    """
+    ingests = tuple(path for path in _idle_ingests(store) if with_ingests or _is_late(store, path))
+    leavings = (*_strays(store), *leases.abandoned(store.layout))
+    if marked.damage:
+        return Plan(ingests=ingests, strays=leavings, usage=_usage(ingests, leavings), damage=marked.damage)
+    dead = [path for digest, path in store.blobs.paths().items() if digest not in marked.blobs]
+    ranks = {path: _rank(path) for path in dead}
+    manifests = tuple(sorted((path for path in dead if ranks[path] < _LEAF), key=ranks.__getitem__))
+    leaves = tuple(path for path in dead if ranks[path] == _LEAF)
+    layers = tuple(store.layers.path(each) for each in store.layers.names() if each not in marked.layers)
+    usage = _usage(dead, snapshots, layers, ingests, leavings)
+    return Plan(manifests, leaves, layers, snapshots, ingests, leavings, usage, ())
+
+
+def _usage(*groups: Iterable[str]) -> Usage:
+    meter = Meter()
+    return sum((meter.measure(path) for group in groups for path in group), Usage())
+
+
+def _strays(store: Store) -> tuple[str, ...]:
+    """Temporary files and directories that nobody finishes: whoever writes such holds the store lock, as we do.
+
+    What is set aside in ``ingest/`` may be under removal by its owner; two removals do no harm.
+    """
+    layout = store.layout
+    places = [layout.root, layout.content, layout.ingests, layout.layers]
+    blobs = os.path.dirname(layout.blobs("sha256"))
+    places += filter(os.path.isdir, (os.path.join(blobs, name) for name in sorted(os.listdir(blobs))))
+    return tuple(
+        os.path.join(place, name)
+        for place in places
+        for name in sorted(os.listdir(place))
+        if name.startswith(TEMPORARY_PREFIX)
+    )
+
+
+_LEAF = 2
+
+
+def _rank(path: str) -> int:
+    """0 for an index, 1 for a manifest, `_LEAF` for what names nothing: guessed, as it only decides the order."""
+    with open(path, "rb") as stream:
+        if stream.read(1) != b"{":
+            return _LEAF
+        text = stream.read(MAX_DOCUMENT)
+    if b'"schemaVersion"' not in text:
+        return _LEAF
+    return 0 if b'"manifests"' in text else 1
+
+
+def _idle_ingests(store: Store) -> tuple[str, ...]:
+    names = [name for name in os.listdir(store.layout.ingests) if not name.startswith(TEMPORARY_PREFIX)]
+    paths = [os.path.join(store.layout.ingests, name) for name in sorted(names)]
+    return tuple(path for path in paths if _is_idle(os.path.join(path, "lock")))
+
+
+def _is_idle(lock: str) -> bool:
+    return not os.path.exists(lock) or leases.is_abandoned(lock)
+
+
+def _is_late(store: Store, path: str) -> bool:
+    """Whether the work is on a blob that is there already, or on nothing that is ever resumed."""
+    digest = parse_name(os.path.basename(path))
+    return digest is None or store.blobs.exists(digest)

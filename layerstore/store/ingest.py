@@ -6,8 +6,9 @@ it verified holds the lock shared until its transaction commits. So a second pro
 waits for the first one's work, and then adopts it: one download, one unpack. ``done`` names the boot it
 was written in; after a crash of the machine it says nothing, and the bytes are verified again.
 
-Nobody waits for the lock alone: two processes that hold one blob and want the other's would then
-wait for ever. Who cannot have it at once waits for it shared, and looks again (`_acquire`).
+Nobody waits in flock(2): two processes that hold one blob and want the other's would then wait for
+ever, and a cancelled thread as long as the other process works. Who cannot have the lock at once lets
+go and looks again a moment later (`_acquire`).
 """
 
 import errno
@@ -21,13 +22,18 @@ from typing import Protocol
 from layerstore.content import CHUNK, Opener, VerifyingReader
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import FileLock, open_lock
-from layerstore.disk.publish import remove_file, sync_descriptor
-from layerstore.disk.trees import remove_tree
-from layerstore.errors import ContentMismatch, InvalidInput, LstoreError
+from layerstore.disk.publish import sync_descriptor
+from layerstore.disk.trees import remove_tree, set_aside
+from layerstore.errors import ContentMismatch, InvalidInput, LstoreError, NoSpace, StorageError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import dump, parse_object, text
 from layerstore.progress import Progress
+from layerstore.tasks import Cancellation
+
+_LOOK_AGAIN = 0.02
+"""Seconds between two looks at a blob that another process works on: no load, and no wait that one feels."""
+_MAX_DONE = 4096
 
 _BLOB_STARTED = CrashPoint("ingest: some bytes written")
 _BLOB_WRITTEN = CrashPoint("ingest: all bytes written")
@@ -85,6 +91,7 @@ class Workshop:
     boot: str
     progress: Progress
     sinks: SinkFactory
+    cancellation: Cancellation
 
     def obtain(
         self, descriptor: Descriptor, directory: str, opener: Opener, is_there: Callable[[], bool]
@@ -92,28 +99,39 @@ class Workshop:
         """The verified blob, made here or by another process; None where `is_there` says it needs no work.
 
         Bytes that fail verification are dropped and `ContentMismatch` raised; after any other failure
-        they stay for the next one to resume, unless the disk is full.
+        they stay for the next one to resume, unless the disk is full. Raises ``OSError``, `Cancelled`.
         """
-        lock = _acquire(directory, self.boot)
-        try:
-            if is_there():
-                discard(directory)
+        while True:
+            lock = _acquire(directory, self.boot, self.cancellation)
+            try:
+                if is_there():
+                    _discard_unless_shared(directory, lock)
+                    lock.close()
+                    return None
+                mark = self._adopt(descriptor, directory) or self._work(descriptor, directory, opener)
+                lock.shared()
+                if lock.is_current():  # else a collection came between the two kinds of lock
+                    return Ingested(descriptor, directory, mark.diff_id, lock)
                 lock.close()
-                return None
-            mark = _read_done(directory, self.boot)
-            if mark is None:
-                mark = self._work(descriptor, directory, opener)
-            else:
-                self.progress.phase(descriptor.digest.short, "exists", descriptor.size)
-            lock.shared()
-            return Ingested(descriptor, directory, mark.diff_id, lock)
-        except BaseException as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                discard(directory)
-            lock.close()
-            raise
+            except BaseException:
+                lock.close()
+                raise
+
+    def _adopt(self, descriptor: Descriptor, directory: str) -> "_Mark | None":
+        mark = _read_done(directory, self.boot)
+        if mark is not None:
+            self.progress.phase(descriptor.digest.short, "exists", descriptor.size)
+        return mark
 
     def _work(self, descriptor: Descriptor, directory: str, opener: Opener) -> "_Mark":
+        try:
+            return self._resume(descriptor, directory, opener)
+        except (OSError, NoSpace) as error:
+            if isinstance(error, NoSpace) or error.errno in (errno.ENOSPC, errno.EDQUOT):
+                discard(directory)
+            raise
+
+    def _resume(self, descriptor: Descriptor, directory: str, opener: Opener) -> "_Mark":
         had_prefix = _size(os.path.join(directory, "blob")) > 0
         try:
             return self._receive(descriptor, directory, opener)
@@ -150,6 +168,7 @@ class Workshop:
         self.progress.phase(key, "resuming" if have else "downloading", wanted.size)
         reader = VerifyingReader(_Continuation(blob, have, opener, wanted.size), wanted)
         for chunk in iter(partial(reader.read, CHUNK), b""):
+            self.cancellation.check()
             if reader.count > have:
                 _write_all(blob, chunk)
                 _BLOB_STARTED.reach()
@@ -161,7 +180,7 @@ class _WatchedSink:
     """A sink whose failure waits until the blob's digest is known.
 
     Bytes that are not what the digest says fail to unpack too, and then the digest is the news: it is
-    what makes us drop them.
+    what makes us drop them. What the disk says is news at once.
     """
 
     def __init__(self, sink: Sink | None) -> None:
@@ -173,6 +192,8 @@ class _WatchedSink:
             return
         try:
             self._sink.write(chunk)
+        except StorageError:
+            raise
         except LstoreError as error:
             self._failure = error
 
@@ -243,7 +264,7 @@ class _Mark:
 def _read_done(directory: str, boot: str) -> _Mark | None:
     try:
         with open(os.path.join(directory, "done"), "rb") as stream:
-            source = parse_object(stream.read(4096), "ingest mark")
+            source = parse_object(stream.read(_MAX_DONE), "ingest mark")
         if text(source, "boot") != boot:
             return None
         diff_id = text(source, "diff_id")
@@ -252,8 +273,11 @@ def _read_done(directory: str, boot: str) -> _Mark | None:
         return None
 
 
-def _acquire(directory: str, boot: str) -> FileLock:
-    """The lock of `directory`: alone where there is work to do, in any way where it is done."""
+def _acquire(directory: str, boot: str, cancellation: Cancellation) -> FileLock:
+    """The lock of `directory`: alone where there is work to do, in any way where it is done.
+
+    Raises `Cancelled`, ``OSError``.
+    """
     while True:
         with suppress(FileExistsError):
             os.mkdir(directory, 0o700)
@@ -261,18 +285,27 @@ def _acquire(directory: str, boot: str) -> FileLock:
             lock = open_lock(os.path.join(directory, "lock"))
         except FileNotFoundError:  # its transaction committed, or it was collected, between the two calls
             continue
-        if not lock.try_exclusive():
-            lock.shared()
-            if not lock.is_current() or _read_done(directory, boot) is None:
-                lock.close()
-                continue
-        if lock.is_current():
-            return lock
+        try:
+            is_ours = lock.try_exclusive() or (lock.try_shared() and _read_done(directory, boot) is not None)
+            if is_ours and lock.is_current():
+                return lock
+        except BaseException:
+            lock.close()
+            raise
         lock.close()
+        cancellation.pause(_LOOK_AGAIN)
+
+
+def _discard_unless_shared(directory: str, lock: FileLock) -> None:
+    """Discard work that came too late; who adopted it may still want the layer, and discards it later."""
+    if lock.try_exclusive() and lock.is_current():
+        discard(directory)
 
 
 def discard(directory: str) -> None:
-    """Remove the work in `directory`; the lock file first, so that a waiter sees that it is gone."""
-    remove_file(os.path.join(directory, "done"))
-    remove_file(os.path.join(directory, "lock"))
-    remove_tree(directory)
+    """Remove the work in `directory`, all at once for whoever looks at its lock. Idempotent.
+
+    The caller holds its lock, alone or else under the store lock.
+    """
+    with suppress(FileNotFoundError):
+        remove_tree(set_aside(directory))

@@ -3,18 +3,19 @@
 What a driver made of a layer (a tar and its index, or a directory) can always be made again from the
 blob, which *is* durable before a ref names it. So a pull does not wait for the disk to take the much
 larger uncompressed form: a layer is written to the *unsealed* list of this boot before it appears, and
-leaves the list once a later transaction has synced it. After a crash of the machine the layers on an
-older boot's list are suspects, and are verified before their next use.
+leaves the list once a later transaction has synced it (`Layers.sync_old`). After a crash of the machine
+the layers on an older boot's list are suspects, and are verified before their next use.
 docs/adr/0002-derived-layers-are-sealed-later.md has the measurements.
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import move, remove_file, sync_directory, sync_file, write_file
-from layerstore.disk.trees import remove_tree
+from layerstore.disk.trees import remove_trees
 from layerstore.errors import InvalidDigest
 from layerstore.oci.digest import Digest
 from layerstore.store.layout import Layout, parse_name
@@ -27,6 +28,11 @@ MAX_UNSEALED = 64 << 20
 _LISTED = CrashPoint("layers: listed as unsealed")
 _PUBLISHED = CrashPoint("layers: one layer published")
 
+Identity = tuple[int, int] | None
+"""Inode and time of change (ns) of a layer's directory, which renaming it to its place sets; None if it is gone."""
+
+_NOTHING: Mapping[Digest, Identity] = {}
+
 Verify = Callable[[Digest, str], bool]
 """Whether what lies in a layer's directory is what its diff_id says."""
 
@@ -37,10 +43,11 @@ class Layers:
     def __init__(self, layout: Layout, boot: str) -> None:
         self._layout = layout
         self._boot = boot
+        self._suspects: frozenset[Digest] | None = None
 
     def has(self, diff_id: Digest) -> bool:
         """Whether the layer is there and no suspect."""
-        return os.path.isdir(self._layout.layer(diff_id)) and diff_id not in self.suspects()
+        return diff_id not in self.suspects() and os.path.isdir(self._layout.layer(diff_id))
 
     def path(self, diff_id: Digest) -> str:
         """The directory where the layer is or would be."""
@@ -51,53 +58,70 @@ class Layers:
         found = (parse_name(name) for name in os.listdir(self._layout.layers))
         return tuple(sorted(digest for digest in found if digest is not None))
 
-    def suspects(self) -> set[Digest]:
-        """Layers that an earlier boot wrote and never sealed."""
-        found: set[Digest] = set()
-        for name in os.listdir(self._layout.layers):
-            if name.startswith(_UNSEALED) and name != _UNSEALED + self._boot:
-                found.update(_read_list(os.path.join(self._layout.layers, name)))
-        return found
+    def suspects(self) -> frozenset[Digest]:
+        """Layers that an earlier boot wrote and never sealed.
 
-    def publish(self, staged: dict[Digest, str]) -> None:
-        """Move each staged directory to its diff_id, unsealed. The caller holds the store lock, exclusive."""
-        fresh = {diff_id: path for diff_id, path in staged.items() if not os.path.isdir(self.path(diff_id))}
-        if not fresh:
-            return
-        self._write_list(self._unsealed() | set(fresh))
-        _LISTED.reach()
+        They are looked for once: while this boot lasts, no other layer becomes one.
+        """
+        if self._suspects is None:
+            lists = [os.path.join(self._layout.layers, name) for name in self._older_lists()]
+            self._suspects = frozenset(digest for path in lists for digest in _read_list(path))
+        return self._suspects
+
+    def publish(self, staged: Mapping[Digest, str], synced: Mapping[Digest, Identity] = _NOTHING) -> None:
+        """Move each staged directory to its diff_id, unsealed, and take `synced` layers off the list.
+
+        A staged directory that is gone was published by another process. The caller holds the store
+        lock, exclusive. Raises ``OSError``.
+        """
+        sealed = {each for each, identity in synced.items() if _identity(self.path(each)) == identity}
+        fresh = {
+            diff_id: path
+            for diff_id, path in staged.items()
+            if os.path.isdir(path) and not os.path.isdir(self.path(diff_id))
+        }
+        if fresh or sealed:
+            self._write_list(self._unsealed() - sealed | set(fresh))
+            _LISTED.reach()
         for diff_id, path in fresh.items():
             move(path, self.path(diff_id))
             _PUBLISHED.reach()
-        sync_directory(self._layout.layers)
 
-    def seal(self, now: float | None = None) -> None:
-        """Make durable what this boot wrote a while ago, and take it off the list.
+    def sync_old(self, now: float | None = None) -> dict[Digest, Identity]:
+        """Make durable what this boot wrote more than `SEAL_AFTER` ago; which layers that were, for `publish`.
 
-        The caller holds the store lock, exclusive. Layers younger than `SEAL_AFTER` are left for later.
+        Needs no lock. A layer that cannot be synced stays on the list.
         """
-        moment = time.time() if now is None else now
-        waiting = self._unsealed()
-        young = {each for each in waiting if self._age(each, moment) < SEAL_AFTER}
-        for diff_id in waiting - young:
-            _sync_tree(self.path(diff_id))
-        if young != waiting:
-            self._write_list(young)
+        limit = (time.time() if now is None else now) - SEAL_AFTER
+        synced: dict[Digest, Identity] = {}
+        for diff_id in self._unsealed():
+            identity = _identity(self.path(diff_id))
+            if identity is None or identity[1] < limit * 1e9:
+                with suppress(OSError):
+                    _sync_tree(self.path(diff_id))
+                    synced[diff_id] = identity
+        return synced
 
     def examine(self, verify: Verify) -> tuple[Digest, ...]:
         """Verify each suspect; keep what holds, remove the rest, and give what was removed.
 
-        The caller holds the store lock, exclusive.
+        The caller holds the store lock, exclusive. Raises ``OSError``.
         """
-        suspects = sorted(self.suspects())
-        bad = tuple(each for each in suspects if not self._holds(each, verify))
-        for diff_id in bad:
-            remove_tree(self.path(diff_id))
-        sync_directory(self._layout.layers)
-        for name in os.listdir(self._layout.layers):
-            if name.startswith(_UNSEALED) and name != _UNSEALED + self._boot:
-                remove_file(os.path.join(self._layout.layers, name))
+        self._suspects = None
+        lists = self._older_lists()
+        bad = tuple(each for each in sorted(self.suspects()) if not self._holds(each, verify))
+        self.remove(bad)
+        for name in lists:
+            remove_file(os.path.join(self._layout.layers, name))
+        self._suspects = frozenset()
         return bad
+
+    def remove(self, diff_ids: Iterable[Digest]) -> None:
+        """Remove layers, each at once for whoever looks, even after a power cut. Idempotent.
+
+        The caller holds the store lock, exclusive. Raises ``OSError``.
+        """
+        remove_trees(map(self.path, diff_ids))
 
     def _holds(self, diff_id: Digest, verify: Verify) -> bool:
         path = self.path(diff_id)
@@ -106,11 +130,9 @@ class Layers:
         _sync_tree(path)
         return True
 
-    def _age(self, diff_id: Digest, now: float) -> float:
-        try:
-            return now - os.stat(self.path(diff_id)).st_ctime
-        except FileNotFoundError:
-            return SEAL_AFTER
+    def _older_lists(self) -> list[str]:
+        names = os.listdir(self._layout.layers)
+        return [name for name in names if name.startswith(_UNSEALED) and name != _UNSEALED + self._boot]
 
     def _unsealed(self) -> set[Digest]:
         return _read_list(os.path.join(self._layout.layers, _UNSEALED + self._boot))
@@ -124,12 +146,23 @@ class Layers:
 
 
 def read_boot_id(path: str = "/proc/sys/kernel/random/boot_id") -> str:
-    """The name that the kernel gave to this run of the machine, random(4); "unknown" where it has none."""
+    """The name that the kernel gave to this run of the machine, random(4).
+
+    Where the kernel does not say, a name that nobody else has: then nothing is taken for written in this run.
+    """
     try:
         with open(path, encoding="ascii") as stream:
             return stream.read(64).strip()
     except OSError:
-        return "unknown"
+        return f"unknown-{os.urandom(8).hex()}"
+
+
+def _identity(path: str) -> Identity:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_ctime_ns
 
 
 def _read_list(path: str) -> set[Digest]:

@@ -4,6 +4,7 @@ ROOT/format                   the number of this layout
 ROOT/lock                     the store lock (docs/ordering.md)
 ROOT/content/                 a valid OCI image layout: oci-layout, index.json, blobs/ALGORITHM/HEX
 ROOT/ingest/ALGORITHM-HEX/    work on one blob: lock, blob, layer/, done
+ROOT/ingest/staging-HEX/      something being made: lock, made/
 ROOT/layers/ALGORITHM-HEX/    one layer uncompressed, named by its diff_id; what is in it is the driver's
 ROOT/layers/unsealed-BOOT     layers written since that boot that may not be durable yet
 ROOT/snapshots/, containers/  their own modules' business
@@ -11,9 +12,11 @@ ROOT/leases/                  holds of running processes against collection
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
-from layerstore.disk.publish import make_directories, write_file
+from layerstore.disk import locks
+from layerstore.disk.publish import make_directories, sync_directory, write_file
 from layerstore.errors import InvalidDigest, StoreDamaged, storage_error
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import dump
@@ -23,8 +26,10 @@ IMAGE_LAYOUT = dump({"imageLayoutVersion": "1.0.0"})
 EMPTY_INDEX = dump(
     {"manifests": [], "mediaType": "application/vnd.oci.image.index.v1+json", "schemaVersion": 2}
 )
-_PRIVATE = 0o711
+_PASSABLE = 0o711
 """Mode of the root: containers with mapped ids must be able to pass through, not to list."""
+_PRIVATE = 0o700
+"""Mode of what holds images' files: their set-uid programs are nothing for local users (CVE-2021-41091)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,17 @@ class Layout:
         return os.path.join(self.layers, f"{diff_id.algorithm}-{diff_id.encoded}")
 
     @property
-    def exists(self) -> bool:
-        """Whether a store was made here."""
-        return os.path.exists(os.path.join(self.root, "format"))
+    def directories(self) -> dict[str, int]:
+        """Every directory that a store cannot work without, and its mode."""
+        return {
+            self.content: 0o755,
+            os.path.join(self.content, "blobs"): 0o755,
+            self.blobs("sha256"): 0o755,
+            self.ingests: _PRIVATE,
+            self.layers: _PRIVATE,
+            self.snapshots: _PASSABLE,
+            self.leases: _PRIVATE,
+        }
 
     def create(self) -> None:
         """Make an empty store, or finish making one. Idempotent, and safe beside others doing the same.
@@ -95,17 +108,22 @@ class Layout:
         Raises `StorageError`, and `StoreDamaged` where the root holds a store of another format.
         """
         try:
-            self._check_format()
-            if not self.exists:
-                self._make()
+            if not self._has_format():
+                self._make_root()
+                with locks.exclusive(self.lock):
+                    self._make()
         except OSError as error:
             raise storage_error(error, f"make a store at {self.root}") from error
 
+    def _make_root(self) -> None:
+        parent = os.path.dirname(self.root)
+        make_directories(parent)
+        with suppress(FileExistsError):
+            os.mkdir(self.root, _PASSABLE)
+            sync_directory(parent)
+
     def _make(self) -> None:
-        make_directories(self.root)
-        os.chmod(self.root, _PRIVATE)
-        for path in (self.ingests, self.layers, self.leases, self.snapshots, self.blobs("sha256")):
-            make_directories(path)
+        self.make_missing()
         for path, data in (
             (os.path.join(self.content, "oci-layout"), IMAGE_LAYOUT),
             (self.index, EMPTY_INDEX),
@@ -114,17 +132,23 @@ class Layout:
             if not os.path.exists(path):
                 write_file(path, data)
 
-    def _check_format(self) -> None:
+    def make_missing(self) -> None:
+        """Make each of `directories` that is not there, durably. Raises ``OSError``."""
+        for path, mode in self.directories.items():
+            make_directories(path, mode=mode)
+
+    def _has_format(self) -> bool:
         try:
             with open(os.path.join(self.root, "format"), "rb") as stream:
                 found = stream.read(64)
         except FileNotFoundError:
-            return
+            return False
         if found != FORMAT:
             raise StoreDamaged(
                 f"the store at {self.root} has format {found[:20]!r}; this lstore reads format 1",
                 hint="use the lstore that made it, or another --root",
             )
+        return True
 
 
 def parse_name(name: str) -> Digest | None:

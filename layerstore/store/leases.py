@@ -5,18 +5,16 @@ process, so a lease never outlives it; what is left of one is removed by the nex
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
+from layerstore.disk import locks
 from layerstore.disk.locks import open_lock
 from layerstore.disk.publish import remove_file
 from layerstore.errors import InvalidInput
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.document import dump, parse_object
 from layerstore.store.layout import Layout
-
-MAX_LEASE = 16 << 20
-"""Bytes of one lease that a collection reads: about a hundred thousand descriptors."""
 
 
 class Lease:
@@ -26,22 +24,37 @@ class Lease:
         self._path = os.path.join(layout.leases, f"{os.getpid()}-{os.urandom(4).hex()}")
         self._lock = open_lock(self._path)
         self._lock.exclusive()
-        self._stream = open(self._path, "ab", buffering=0)  # noqa: SIM115  # closed by close()
         self._held: set[Descriptor] = set()
 
     def hold(self, descriptor: Descriptor) -> None:
-        """From now on no collection takes that content, or what it names."""
-        if descriptor not in self._held:
-            self._held.add(descriptor)
-            bare = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
-            self._stream.write(dump(bare.to_json()) + b"\n")
+        """From now on no collection takes that content, or what it names. Raises ``OSError``."""
+        if descriptor in self._held:
+            return
+        bare = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
+        self._lock.append(b"\n" + dump(bare.to_json()))  # on a line of its own, whatever stands before it
+        self._held.add(descriptor)
 
     def close(self) -> None:
         """Give up the hold. Idempotent."""
-        if not self._stream.closed:
-            remove_file(self._path)
-            self._stream.close()
-            self._lock.close()
+        remove_file(self._path)
+        self._lock.close()
+
+
+@contextmanager
+def holding(layout: Layout, descriptors: Iterable[Descriptor]) -> Iterator[None]:
+    """Hold content while the block reads it. Raises ``OSError``; takes the store lock, shared, for a moment."""
+    with locks.shared(layout.lock):
+        lease = Lease(layout)
+        try:
+            for descriptor in descriptors:
+                lease.hold(descriptor)
+        except BaseException:
+            lease.close()
+            raise
+    try:
+        yield
+    finally:
+        lease.close()
 
 
 def held(layout: Layout) -> set[Descriptor]:
@@ -76,7 +89,7 @@ def is_abandoned(path: str) -> bool:
 
 def _descriptors(path: str) -> Iterator[Descriptor]:
     with open(path, "rb") as stream:
-        lines = stream.read(MAX_LEASE).splitlines()
+        lines = stream.read().splitlines()
     for line in lines:
-        with suppress(InvalidInput):  # a line being written just now
+        with suppress(InvalidInput):  # its process could not write the line whole, and knows
             yield Descriptor.from_json(parse_object(line, "lease"))

@@ -9,11 +9,12 @@ A ref's graph is always there whole (docs/adr/0001-refs-name-whole-graphs.md): f
 an index the entry names the manifest, and remembers the index's digest under `RESOLVED`.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from layerstore.disk.publish import write_file
-from layerstore.errors import InvalidInput, StoreDamaged
+from layerstore.errors import InvalidDigest, InvalidInput, InvalidReference, StoreDamaged, storage_error
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
@@ -49,16 +50,19 @@ class Ref:
 
     @classmethod
     def from_json(cls, value: Json) -> "Ref":
-        """The ref that an entry of ``index.json`` spells; foreign entries without our annotations too."""
+        """The ref that an entry of ``index.json`` spells.
+
+        Entries of other tools will do: one whose name is no image reference is a nameless image, whose
+        name stays among the annotations. Raises `InvalidInput` for what is no descriptor.
+        """
         descriptor = Descriptor.from_json(value)
-        full = descriptor.annotations.get(IMAGE_NAME) or descriptor.annotations.get(REF_NAME)
-        resolved = descriptor.annotations.get(RESOLVED)
-        kept = {k: v for k, v in descriptor.annotations.items() if k not in (REF_NAME, IMAGE_NAME, RESOLVED)}
-        return cls(
-            name=Reference.parse(full) if full else None,
-            descriptor=replace(descriptor, annotations=kept),
-            resolved=Digest.parse(resolved) if resolved else None,
-        )
+        annotations = dict(descriptor.annotations)
+        name = _parse_name(annotations.get(IMAGE_NAME) or annotations.get(REF_NAME))
+        if name is not None:
+            annotations.pop(IMAGE_NAME, None)
+            annotations.pop(REF_NAME, None)
+        resolved = _parse_digest(annotations.pop(RESOLVED, None))
+        return cls(name, replace(descriptor, annotations=annotations), resolved)
 
     def to_json(self) -> dict[str, Json]:
         """The entry of ``index.json``."""
@@ -69,6 +73,20 @@ class Ref:
         if self.resolved is not None:
             annotations[RESOLVED] = str(self.resolved)
         return replace(self.descriptor, annotations=annotations).to_json()
+
+
+def _parse_name(text: str | None) -> Reference | None:
+    try:
+        return Reference.parse(text) if text else None
+    except InvalidReference:
+        return None
+
+
+def _parse_digest(text: str | None) -> Digest | None:
+    try:
+        return Digest.parse(text) if text else None
+    except InvalidDigest:
+        return None
 
 
 def layout_name(name: Reference) -> str:
@@ -89,13 +107,16 @@ class RefTable:
         return tuple(ref for ref in self.refs if ref.name == name)
 
     def find(self, name: Reference, platform: Platform) -> Ref | None:
-        """The entry that a host of `platform` would use: its own image, else an index that may hold one."""
+        """The entry that a host of `platform` would use: its own image, else one that is for no platform.
+
+        That is an index, which may hold its image, or an artifact, or an image that another tool named.
+        """
         entries = self.named(name)
         single = [ref for ref in entries if ref.platform is not None]
         position = best_match(platform, [ref.platform for ref in single if ref.platform is not None])
         if position is not None:
             return single[position]
-        return next((ref for ref in entries if mediatype.is_index(ref.descriptor.media_type)), None)
+        return next((ref for ref in entries if ref.platform is None), None)
 
     def with_ref(self, ref: Ref) -> "RefTable":
         """The table once `ref` has its slot. An image that thereby loses its last name stays, nameless."""
@@ -144,18 +165,33 @@ class RefStore:
         self._layout = layout
 
     def read(self) -> RefTable:
-        """All refs as of now. Raises `StoreDamaged`."""
+        """All refs as of now. Raises `StoreDamaged`, `StorageError`."""
+        return parse_table(self.read_bytes())
+
+    def read_bytes(self) -> bytes:
+        """The bytes of ``index.json`` as of now. Raises `StoreDamaged`, `StorageError`."""
         try:
-            with open(self._layout.index, "rb") as stream:
-                return parse_table(stream.read(MAX_INDEX + 1))
+            with open(self._layout.index, "rb", buffering=0) as stream:
+                if os.fstat(stream.fileno()).st_size > MAX_INDEX:
+                    raise StoreDamaged(f"the store's index.json has more than {MAX_INDEX} bytes")
+                return stream.readall()
         except FileNotFoundError as error:
             raise StoreDamaged(f"the store at {self._layout.root} has no index.json") from error
+        except OSError as error:
+            raise storage_error(error, f"read {self._layout.index}") from error
 
     def update(self, change: Callable[[RefTable], RefTable]) -> RefTable:
         """Durably replace the table by what `change` makes of it. The caller holds the store lock."""
-        before = self.read()
-        after = change(before)
-        data = after.to_bytes()
-        if data != before.to_bytes():
-            write_file(self._layout.index, data)
+        before = self.read_bytes()
+        after = change(parse_table(before))
+        self.replace(after, before)
         return after
+
+    def replace(self, table: RefTable, before: bytes = b"") -> None:
+        """Durably let `table` be all refs, where `before` does not say so already.
+
+        The caller holds the store lock. Raises ``OSError``.
+        """
+        data = table.to_bytes()
+        if data != before:
+            write_file(self._layout.index, data)

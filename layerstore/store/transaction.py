@@ -2,11 +2,11 @@
 
 A transaction is a `Target`, so `layerstore.copy` writes into it as into any other. Blobs are worked on
 under their own locks while nothing else is held (`layerstore.store.ingest`); `commit` then takes the
-store lock for a few renames: leaves, layers, directories; manifests, directories; refs last.
+store lock for a few renames: layers; leaves, directories; manifests, directories; refs last.
 """
 
-import os
 import threading
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
@@ -14,19 +14,20 @@ from types import TracebackType
 from layerstore.content import CHUNK, Opener, Readable, VerifyingReader, has_children, opened_bytes
 from layerstore.disk import locks
 from layerstore.disk.faults import CrashPoint
-from layerstore.disk.publish import move, remove_file, stage_bytes, sync_directory
-from layerstore.errors import LimitExceeded, storage_error
+from layerstore.disk.publish import make_directories, move, remove_file, stage_bytes, sync_directory
+from layerstore.errors import Conflict, LimitExceeded, storage_error
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import MAX_DOCUMENT
 from layerstore.oci.reference import Reference
 from layerstore.store import ingest
 from layerstore.store.blobs import Blobs
-from layerstore.store.layers import Layers
+from layerstore.store.layers import Identity, Layers
 from layerstore.store.layout import Layout
 from layerstore.store.leases import Lease
 from layerstore.store.refs import Ref, RefStore, RefTable
 
+_LAYERS = CrashPoint("commit: layers published")
 _STAGED = CrashPoint("commit: documents staged")
 _LEAF = CrashPoint("commit: one leaf renamed")
 _LEAVES = CrashPoint("commit: leaves durable")
@@ -36,7 +37,10 @@ _REFS = CrashPoint("commit: refs durable")
 
 
 class Transaction:
-    """Use as a context manager; without a `commit` the block leaves nothing but work to resume."""
+    """Use as a context manager; without a `commit` the block leaves nothing but work to resume.
+
+    Whoever sets its `cancellation` ends its work within a chunk's time: give it to `layerstore.copy.copy`.
+    """
 
     def __init__(
         self,
@@ -53,9 +57,10 @@ class Transaction:
         self._workshop = workshop
         with locks.shared(layout.lock):
             self._lease = Lease(layout)
+        self.cancellation = workshop.cancellation
         self._mutex = threading.Lock()
         self._ingested: dict[Digest, ingest.Ingested] = {}
-        self._documents: dict[Descriptor, bytes] = {}
+        self._documents: dict[Digest, bytes] = {}
         self._new_refs: list[Ref] = []
 
     def __enter__(self) -> "Transaction":
@@ -75,23 +80,30 @@ class Transaction:
 
     def fetch(self, descriptor: Descriptor, offset: int = 0) -> AbstractContextManager[Readable]:
         """Content of the store, or of this transaction."""
-        if descriptor in self._documents:
-            return opened_bytes(self._documents[descriptor], offset)
+        if descriptor.digest in self._documents:
+            return opened_bytes(self._documents[descriptor.digest], offset)
         with self._mutex:
             ours = self._ingested.get(descriptor.digest)
-        if ours is not None and os.path.exists(ours.blob):
-            return self._blobs.open_file(ours.blob, descriptor, offset)
-        return self._blobs.fetch(descriptor, offset)
+        if ours is None:
+            return self._blobs.fetch(descriptor, offset)
+        paths = (ours.blob, self._layout.blob(descriptor.digest))  # who shares our work may commit any time
+        return self._blobs.open_file(paths, descriptor, offset)
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the content is there, in the store or in this transaction; from now on it stays."""
-        if descriptor in self._documents or descriptor.digest in self._ingested:
+        """Whether the content is there, in the store or in this transaction; from now on it stays.
+
+        Raises `StorageError`.
+        """
+        if descriptor.digest in self._documents or descriptor.digest in self._ingested:
             return True
         return self._is_stored(descriptor)
 
     def _is_stored(self, descriptor: Descriptor) -> bool:
-        with locks.shared(self._layout.lock), self._mutex:
-            self._lease.hold(descriptor)
+        try:
+            with locks.shared(self._layout.lock), self._mutex:
+                self._lease.hold(descriptor)
+        except OSError as error:
+            raise storage_error(error, f"hold content of the store at {self._layout.root}") from error
         there = self._blobs.has_graph(descriptor)
         if there:
             self._workshop.progress.phase(descriptor.digest.short, "exists", descriptor.size)
@@ -100,7 +112,7 @@ class Transaction:
     def push(self, descriptor: Descriptor, opener: Opener) -> None:
         """Take the content in: manifests are kept in memory until `commit`, blobs go through an ingest."""
         if has_children(descriptor):
-            self._documents[descriptor] = _read_document(descriptor, opener)
+            self._documents[descriptor.digest] = _read_document(descriptor, opener)
             return
         work = partial(self._is_stored, descriptor)
         directory = self._layout.ingest(descriptor.digest)
@@ -118,12 +130,12 @@ class Transaction:
         self.set_ref(Ref(Reference.parse(name), descriptor))
 
     def set_ref(self, ref: Ref) -> None:
-        """Let `ref` hold once this commits; its graph is in the store or in this transaction."""
+        """Let `ref` hold once this commits; its whole graph is in the store or in this transaction."""
         self._new_refs.append(ref)
 
     @property
     def layers(self) -> dict[Digest, str]:
-        """The directory of each layer that this transaction unpacked, by diff_id; gone after `commit`."""
+        """The directory of each layer that was unpacked for this transaction, by diff_id; gone after `commit`."""
         with self._mutex:
             return {each.diff_id: each.layer for each in self._ingested.values() if each.diff_id is not None}
 
@@ -131,56 +143,69 @@ class Transaction:
     def diff_ids(self) -> dict[Digest, Digest]:
         """The diff_id of each layer that was unpacked for this transaction, by the digest of its blob."""
         with self._mutex:
-            return {digest: each.diff_id for digest, each in self._ingested.items() if each.diff_id is not None}
+            return {
+                digest: each.diff_id for digest, each in self._ingested.items() if each.diff_id is not None
+            }
 
     def commit(self) -> None:
-        """Make everything durable and visible. Raises `StorageError`; then no ref has changed."""
+        """Make everything durable and visible.
+
+        Raises `StorageError`, and `Conflict` where another process repaired content away that a new ref
+        needs; then no ref has changed.
+        """
+        synced = self._layers.sync_old()
         try:
             with locks.exclusive(self._layout.lock):
-                staged = self._stage_documents()
-                _STAGED.reach()
+                self._publish_layers(synced)
                 self._publish_leaves()
-                self._publish_manifests(staged)
+                self._publish_manifests()
+                self._check_refs()
                 self._refs.update(self._with_new_refs)
                 _REFS.reach()
-                self._layers.seal()
                 for each in self._ingested.values():
-                    ingest.discard(each.directory)
+                    if each.lock.is_current():
+                        ingest.discard(each.directory)
         except OSError as error:
             raise storage_error(error, f"commit to the store at {self._layout.root}") from error
 
-    def _stage_documents(self) -> dict[Digest, str]:
-        staged: dict[Digest, str] = {}
-        for descriptor, data in self._documents.items():
-            path = self._layout.blob(descriptor.digest)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            staged[descriptor.digest] = stage_bytes(path, data)
-        return staged
+    def _publish_layers(self, synced: Mapping[Digest, Identity]) -> None:
+        """Layers come before the blobs they were made of: who finds the blob looks no more for work on it."""
+        self._layers.publish(self.layers, synced)
+        _LAYERS.reach()
 
     def _publish_leaves(self) -> None:
         for digest, each in self._ingested.items():
-            path = self._layout.blob(digest)
-            if not os.path.exists(path):
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                move(each.blob, path)
+            if not self._blobs.has(each.descriptor):
+                make_directories(self._layout.blobs(digest.algorithm))
+                move(each.blob, self._layout.blob(digest))
                 _LEAF.reach()
-        self._layers.publish(self.layers)
-        self._sync({digest.algorithm for digest in self._ingested})
+        self._sync(self._ingested)
         _LEAVES.reach()
 
-    def _publish_manifests(self, staged: dict[Digest, str]) -> None:
-        for digest, path in staged.items():
-            if self._blobs.exists(digest):
-                remove_file(path)
-            else:
-                move(path, self._layout.blob(digest))
+    def _publish_manifests(self) -> None:
+        staged: dict[Digest, str] = {}
+        try:
+            for digest, data in self._documents.items():
+                make_directories(self._layout.blobs(digest.algorithm))
+                staged[digest] = stage_bytes(self._layout.blob(digest), data)
+            _STAGED.reach()
+            for digest in self._documents:
+                move(staged.pop(digest), self._layout.blob(digest))
                 _MANIFEST.reach()
-        self._sync({digest.algorithm for digest in staged})
+        finally:
+            for path in staged.values():
+                remove_file(path)
+        self._sync(self._documents)
         _MANIFESTS.reach()
 
-    def _sync(self, algorithms: set[str]) -> None:
-        for algorithm in algorithms:
+    def _sync(self, digests: Iterable[Digest]) -> None:
+        for algorithm in {digest.algorithm for digest in digests}:
             sync_directory(self._layout.blobs(algorithm))
+
+    def _check_refs(self) -> None:
+        for ref in self._new_refs:
+            for node, reason in self._blobs.missing(ref.descriptor):
+                raise Conflict(f"cannot name {ref.name or ref.descriptor}: {node.digest} {reason}")
 
     def _with_new_refs(self, table: RefTable) -> RefTable:
         for ref in self._new_refs:
