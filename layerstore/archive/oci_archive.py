@@ -19,7 +19,7 @@ from layerstore.archive.layout_index import (
 from layerstore.archive.members import Member, Members
 from layerstore.archive.oci_layout import BLOBS, blob_name
 from layerstore.archive.tar_archive import TarArchive
-from layerstore.content import read_manifest
+from layerstore.content import has_children, read_manifest
 from layerstore.errors import InvalidDigest
 from layerstore.oci import mediatype
 from layerstore.oci.annotation import IMAGE_NAME
@@ -36,10 +36,11 @@ def read_oci_archive(members: Members) -> TarArchive:
     """
     check_layout_file(members.document(LAYOUT_FILE, limit=MAX_LAYOUT_FILE))
     index = LayoutIndex.parse(members.document(INDEX_FILE, limit=MAX_INDEX))
-    archive = TarArchive(members, index.images(), _blobs(members))
+    blobs = _blobs(members)
+    archive = TarArchive(members, index.images(), blobs)
     if MANIFEST_FILE not in members or any(IMAGE_NAME in entry.annotations for entry in index.entries):
         return archive
-    return TarArchive(members, _with_docker_names(members, archive), _blobs(members))
+    return TarArchive(members, _with_docker_names(members, archive), blobs)
 
 
 def _blobs(members: Members) -> dict[Digest, Member]:
@@ -73,11 +74,11 @@ def _with_docker_names(members: Members, archive: TarArchive) -> tuple[ArchivedI
 def _docker_names(
     by_config: dict[str, tuple[str, ...]], archive: TarArchive, root: Descriptor
 ) -> tuple[str, ...]:
-    manifest = read_manifest(archive, root)
-    if not isinstance(manifest, Index):
-        return by_config.get(blob_name(manifest.config.digest), ())
-    present = [
-        each for each in manifest.manifests if archive.has(each) and mediatype.is_manifest(each.media_type)
-    ]
-    found = (_docker_names(by_config, archive, each) for each in present)
+    if not (archive.has(root) and has_children(root)):
+        return ()
+    parsed = read_manifest(archive, root)
+    if not isinstance(parsed, Index):
+        return by_config.get(blob_name(parsed.config.digest), ())
+    manifests = dict.fromkeys(each for each in parsed.manifests if mediatype.is_manifest(each.media_type))
+    found = (_docker_names(by_config, archive, each) for each in manifests)
     return next((names for names in found if names), ())

@@ -21,6 +21,7 @@ from layerstore.archive.layout_index import (
 )
 from layerstore.archive.plain_file import opened_plain_file, plain_file_size, read_plain_file
 from layerstore.content import CHUNK, Opener, Readable, VerifyingReader
+from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import exclusive
 from layerstore.disk.publish import (
     TEMPORARY_PREFIX,
@@ -36,6 +37,8 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 
 BLOBS = "blobs"
+_WRITTEN = CrashPoint("layout: blob durable, not visible")
+_VISIBLE = CrashPoint("layout: blob visible, directory not synced")
 _STAGED = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -128,10 +131,12 @@ class LayoutDirectory:
         try:
             with opener(0) as stream:
                 _write_verified(temporary, VerifyingReader(stream, descriptor))
+            _WRITTEN.reach()
             move(temporary, os.path.join(self.path, blob_name(descriptor.digest)))
         except BaseException:
             remove_file(temporary)
             raise
+        _VISIBLE.reach()
         sync_directory(directory)
 
 

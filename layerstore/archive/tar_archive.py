@@ -49,7 +49,7 @@ class TarArchive:
         raise NotFound(f"no image is named {name!r} in the archive")
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the archive has content of that digest; multi-platform archives may lack some platforms."""
+        """Whether the archive has content of that digest."""
         return descriptor.digest in self._blobs
 
     @contextmanager

@@ -1,5 +1,6 @@
 """Docker's archives, old and new: the same image IDs, verified layers, no tricks with members."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -29,6 +30,7 @@ from layerstore.errors import (
     UnsupportedContent,
 )
 from layerstore.oci import mediatype
+from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import Json, dump
 from layerstore.oci.manifest import Manifest
@@ -337,6 +339,23 @@ def test_a_bare_tag_gives_way_to_docker_s_names(opened: Opened) -> None:
     )
 
     assert archive.images()[0].names == ("a:1",)
+
+
+def test_a_hybrid_archive_names_an_index_by_the_platform_that_is_there(opened: Opened) -> None:
+    saved = save_hybrid([((BASE,), ("a:1",))])
+    present = json.loads(saved.members["index.json"].data)["manifests"][0]
+    absent = {**present, "digest": str(Digest.of(b"another platform"))}
+    index = dump({"schemaVersion": 2, "manifests": [absent, present]})
+    root = Descriptor.of(mediatype.OCI_INDEX, index)
+    saved.put(file(f"blobs/sha256/{root.digest.encoded}", index))
+    saved.put(file("index.json", dump({"schemaVersion": 2, "manifests": [root.to_json()]})))
+
+    archive = opened(saved.to_tar())
+
+    (image,) = archive.images()
+    assert (image.names, image.root) == (("a:1",), root)
+    assert archive.has(Descriptor.from_json(present))
+    assert not archive.has(Descriptor.from_json(absent))
 
 
 def test_whatever_is_cut_off_or_flipped_ends_in_a_typed_error_or_a_sound_image(opened: Opened) -> None:

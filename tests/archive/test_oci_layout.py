@@ -1,8 +1,12 @@
 """OCI layout directories: whole blobs only, names by annotation, and nothing but plain files."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +32,7 @@ from layerstore.errors import (
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
+from layerstore.tasks import run_all
 
 FULL = "docker.io/library/debian:12"
 
@@ -204,6 +209,65 @@ def test_a_truncated_blob_does_not_count_as_there(written: Path) -> None:
         read_document(layout, root)
 
 
+CRASH = """
+import sys
+from layerstore.archive.oci_layout import LayoutDirectory
+from layerstore.copy import copy
+from layerstore.disk import faults
+
+point, reach, source_path, target_path = sys.argv[1:]
+if point:
+    faults.arm(point, int(reach))
+source, target = LayoutDirectory.open(source_path), LayoutDirectory.create(target_path)
+copy(source, target, source.resolve("v1"), parallel=1)
+target.tag(source.resolve("v1"), "v1")
+"""
+POINTS = [
+    ("publish: temporary file durable", 2),  # index, layout file, index with the name
+    ("publish: renamed, directory not synced", 2),
+    ("publish: temporary file durable", 3),
+    ("publish: renamed, directory not synced", 3),
+    *(
+        (f"layout: blob {state}", reach)
+        for reach in (1, 2, 4)
+        for state in ("durable, not visible", "visible, directory not synced")
+    ),
+]
+
+
+@pytest.mark.parametrize(("point", "reach"), POINTS)
+def test_after_a_crash_the_layout_is_sound_and_the_same_copy_succeeds(
+    written: Path, tmp_path: Path, point: str, reach: int
+) -> None:
+    arguments = [str(written), str(tmp_path / "to")]
+
+    crashed = subprocess.run([sys.executable, "-c", CRASH, point, str(reach), *arguments], check=False)
+    left = sorted((tmp_path / "to").glob("blobs/*/*"))
+    again = subprocess.run([sys.executable, "-c", CRASH, "", "0", *arguments], check=False)
+
+    assert crashed.returncode == -signal.SIGKILL
+    assert all(str(Digest.of(path.read_bytes())) == f"sha256:{path.name}" for path in left)
+    assert again.returncode == 0
+    copy(layout := LayoutDirectory.open(arguments[1]), MemoryTarget(), layout.resolve("v1"))
+
+
+def test_names_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    layout = LayoutDirectory.create(str(tmp_path / "new"))
+    names = [f"v{number}" for number in range(24)]
+
+    run_all([partial(layout.tag, some_blob(name.encode()), name) for name in names], limit=8)
+
+    assert sorted(name for image in layout.images() for name in image.names) == sorted(names)
+
+
+def test_one_blob_pushed_many_times_at_once_is_there_once(tmp_path: Path) -> None:
+    layout = LayoutDirectory.create(str(tmp_path / "new"))
+
+    run_all([partial(layout.push, some_blob(), partial(opened_bytes, b"data"))] * 16, limit=8)
+
+    assert os.listdir(tmp_path / "new/blobs/sha256") == [some_blob().digest.encoded]
+
+
 def plant(kind: str, path: Path, tmp_path: Path) -> None:
     """Put something at `path` that is no plain file, whatever was there."""
     if path.exists():
@@ -218,11 +282,8 @@ def plant(kind: str, path: Path, tmp_path: Path) -> None:
         case "directory":
             path.mkdir()
         case "socket":
-            with socket.socket(socket.AF_UNIX) as server:
-                here = Path.cwd()
-                os.chdir(path.parent)
-                server.bind(path.name)
-                os.chdir(here)
+            with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+                server.bind(path.name)  # the whole path may be too long for an address
 
 
 KINDS = ["symlink", "dangling symlink", "fifo", "directory", "socket"]
