@@ -40,13 +40,22 @@ def attach_at(mount: int, point: int) -> None:
     linux.move_mount(mount, "", point, "", flags)
 
 
-def bind(source: int, path: str, point: int, attributes: int) -> None:
-    """Attach a copy of the tree at `path` under the descriptor `source` over `point`, `attributes` added."""
+def clone(source: int, path: str, attributes: int) -> int:
+    """A detached copy of the tree at `path` under the descriptor `source`, with `attributes` added throughout."""
     empty = linux.AT_EMPTY_PATH
     tree = linux.open_tree(source, path, _CLONE_TREE | (0 if path else empty))
     try:
-        if attributes:
-            linux.mount_setattr(tree, "", empty | linux.AT_RECURSIVE, attr_set=attributes)
+        linux.mount_setattr(tree, "", empty | linux.AT_RECURSIVE, attr_set=attributes)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def bind(source: int, path: str, point: int, attributes: int) -> None:
+    """Attach over `point` what `clone` copies."""
+    tree = clone(source, path, attributes)
+    try:
         attach_at(tree, point)
     finally:
         os.close(tree)

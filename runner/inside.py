@@ -83,18 +83,24 @@ def _link(root: int, path: str) -> str | None:
         os.close(fd)
 
 
-def make_directory(root: int, path: str, *, mode: int = 0o755) -> int:
-    """An O_PATH descriptor of the directory `path`, made with its parents where it is not there."""
-    return _make_directory(root, locate(root, path), mode)
+def make_directory(root: int, path: str) -> int:
+    """An O_PATH descriptor of the directory `path`, made with its parents where it is not there.
+
+    Raises ``OSError``: ELOOP also for a magic link of /proc, which leads wherever its descriptor does.
+    """
+    try:
+        return linux.openat2(root, path, os.O_PATH | os.O_DIRECTORY, resolve=_FOLLOWING)
+    except FileNotFoundError:
+        return _make_directory(root, locate(root, path))
 
 
-def _make_directory(root: int, parts: tuple[str, ...], mode: int = 0o755) -> int:
+def _make_directory(root: int, parts: tuple[str, ...]) -> int:
     try:
         return _directory(root, "/".join(parts) or ".")
     except FileNotFoundError:
         parent = _make_directory(root, parts[:-1])
     try:
-        os.mkdir(parts[-1], mode, dir_fd=parent)
+        os.mkdir(parts[-1], 0o755, dir_fd=parent)
     except FileExistsError:
         pass
     finally:
@@ -107,10 +113,22 @@ def _directory(root: int, path: str) -> int:
 
 
 def make_file(root: int, path: str) -> int:
-    """An O_PATH descriptor of the non-directory `path`, made as an empty file where nothing is there."""
-    parts = locate(root, path)
-    if not parts:
-        raise IsADirectoryError(errno.EISDIR, "is a directory", path)
+    """An O_PATH descriptor of the non-directory `path`, made as an empty file where nothing is there.
+
+    Raises ``OSError`` as `make_directory` does.
+    """
+    try:
+        fd = linux.openat2(root, path, os.O_PATH, resolve=_FOLLOWING)
+    except FileNotFoundError:
+        fd = _make_file(root, locate(root, path))
+    kind = os.fstat(fd).st_mode
+    if stat.S_ISDIR(kind) or stat.S_ISLNK(kind):
+        os.close(fd)
+        raise IsADirectoryError(errno.EISDIR, "is no file to mount over", path)
+    return fd
+
+
+def _make_file(root: int, parts: tuple[str, ...]) -> int:
     parent = _make_directory(root, parts[:-1])
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -119,9 +137,4 @@ def make_file(root: int, path: str) -> int:
         pass
     finally:
         os.close(parent)
-    fd = linux.openat2(root, "/".join(parts), os.O_PATH | os.O_NOFOLLOW, resolve=_EXACTLY)
-    kind = os.fstat(fd).st_mode
-    if stat.S_ISDIR(kind) or stat.S_ISLNK(kind):
-        os.close(fd)
-        raise IsADirectoryError(errno.EISDIR, "is no file to mount over", path)
-    return fd
+    return linux.openat2(root, "/".join(parts), os.O_PATH | os.O_NOFOLLOW, resolve=_EXACTLY)

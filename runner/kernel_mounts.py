@@ -11,7 +11,7 @@ import os
 import stat
 
 from layerstore import linux
-from runner.attachment import NO_PRIVILEGE, attach_at, bind, new_mount
+from runner.attachment import NO_PRIVILEGE, attach_at, bind, clone, new_mount
 from runner.devices import EMPTY
 from runner.failure import Doing
 
@@ -45,18 +45,17 @@ def mount_proc(point: int, nodes: Nodes) -> None:
 def mount_sys(point: int, nodes: Nodes, *, of_host: bool, cgroups: str) -> None:
     """Mount /sys over `point`, read-only, and below it the container's view of its control groups.
 
-    `of_host` shows the host's /sys: what a user namespace must do that does not own its network namespace
-    (sysfs(5) shows that one's devices). `cgroups` is the text of /proc/self/cgroup. Raises `LaunchError`.
+    `of_host` shows the host's /sys, its control groups included, as a user namespace must that does not own
+    its network namespace (sysfs(5) shows that one's devices). `cgroups` is the text of /proc/self/cgroup.
+    Raises `LaunchError`.
     """
     with Doing("mount /sys"):
-        if of_host:
-            bind(linux.AT_FDCWD, "/sys", point, NO_PRIVILEGE | linux.MOUNT_ATTR_RDONLY)
-            return
-        sys = new_mount("sysfs", NO_PRIVILEGE | linux.MOUNT_ATTR_RDONLY)
+        attributes = NO_PRIVILEGE | linux.MOUNT_ATTR_RDONLY
+        sys = clone(linux.AT_FDCWD, "/sys", attributes) if of_host else new_mount("sysfs", attributes)
         attach_at(sys, point)
         for path in MASKED_IN_SYS:
             _mask(sys, path, nodes)
-        groups = _find(sys, "fs/cgroup")
+        groups = None if of_host else _find(sys, "fs/cgroup")
         os.close(sys)
     if groups is not None:
         with Doing("mount /sys/fs/cgroup"):
