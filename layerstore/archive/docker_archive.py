@@ -13,7 +13,7 @@ from layerstore.archive.layout_index import ArchivedImage
 from layerstore.archive.members import Member, Members, shown
 from layerstore.archive.tar_archive import Blob, TarArchive
 from layerstore.content import CHUNK
-from layerstore.errors import InvalidArchive, InvalidInput, LimitExceeded
+from layerstore.errors import InvalidArchive, InvalidInput, LimitExceeded, UnsupportedContent
 from layerstore.layer.codec import MAGIC_SIZE, detect
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig
@@ -21,6 +21,7 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import MAX_DOCUMENT, Json, as_object, as_text, items, parse_array, required_text
 from layerstore.oci.manifest import MAX_LAYERS, build_manifest
+from layerstore.oci.mediatype import Compression
 
 MANIFEST_FILE = "manifest.json"
 MAX_IMAGES = 4096
@@ -121,8 +122,7 @@ class _Reader:
 
     def _layer(self, name: str, diff_id: Digest) -> Descriptor:
         member = self._members.followed(name)
-        with self._members.opened(member) as stream:
-            compression = detect(stream.read(MAGIC_SIZE))
+        compression = self._compression(member)
         if compression == "none":
             layer = Descriptor(mediatype.OCI_LAYER, diff_id, member.size)
         else:
@@ -130,6 +130,13 @@ class _Reader:
             self._compressed[member] = layer
         self.blobs.setdefault(layer.digest, member)
         return layer
+
+    def _compression(self, member: Member) -> Compression:
+        with self._members.opened(member) as stream:
+            try:
+                return detect(stream.read(MAGIC_SIZE))
+            except UnsupportedContent as error:
+                raise UnsupportedContent(f"{shown(member.name)}: {error.message}") from error
 
     def _hashed(self, member: Member, media_type: str) -> Descriptor:
         hasher = hashlib.sha256()

@@ -16,6 +16,7 @@ DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 MAX_LENGTH = 255
 """Characters in registry/repository, as docker bounds it."""
+MAX_PORT = 65535
 
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?\Z")
@@ -132,9 +133,29 @@ def _check(text: str, registry: str, repository: str) -> None:
         if repository != repository.lower():
             raise InvalidReference(f"invalid image reference {shown}: a repository name must be lower case")
         raise InvalidReference(f"invalid image reference {shown}")
-    if not _REGISTRY.match(registry):
+    if not _REGISTRY.match(registry) or not _is_reachable(registry):
         raise InvalidReference(f"invalid image reference {shown}: bad registry host")
     if len(registry) + 1 + len(repository) > MAX_LENGTH:
         raise InvalidReference(f"invalid image reference {shown}: longer than {MAX_LENGTH} characters")
     if _HEX_IMAGE_ID.match(text):
         raise InvalidReference(f"invalid repository name {shown}: 64 hexadecimal digits would be an image ID")
+
+
+def _is_reachable(registry: str) -> bool:
+    """Whether port and address, where there are any, are numbers that a connection could be made to."""
+    address, bracket, port = registry.rpartition("]")
+    if not bracket:
+        address, _, port = registry.partition(":")
+    if int(port.lstrip(":") or 0) > MAX_PORT:
+        return False
+    return not bracket or _is_ipv6(address.removeprefix("["))
+
+
+def _is_ipv6(address: str) -> bool:
+    from ipaddress import AddressValueError, IPv6Address  # noqa: PLC0415  # such registries are rare
+
+    try:
+        IPv6Address(address)
+    except AddressValueError:
+        return False
+    return True

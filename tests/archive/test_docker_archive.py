@@ -1,6 +1,7 @@
 """Docker's archives, old and new: the same image IDs, verified layers, no tricks with members."""
 
 import json
+import lzma
 from collections.abc import Callable
 
 import pytest
@@ -127,6 +128,15 @@ def test_names_with_a_leading_dot_are_found(opened: Opened) -> None:
     archive = opened(tar)
 
     assert archive.images()[0].names == ("a:1",)
+
+
+def test_a_layer_in_an_unknown_compression_is_named(opened: Opened) -> None:
+    saved = save_old([((BASE,), ("a:1",))])
+    path = next(name for name in saved.members if name.endswith("layer.tar"))
+    saved.put(file(path, lzma.compress(BASE.blob)))
+
+    with pytest.raises(UnsupportedContent, match=r"layer\.tar.*xz"):
+        opened(saved.to_tar())
 
 
 def test_a_layer_with_other_bytes_never_verifies(opened: Opened) -> None:

@@ -233,6 +233,23 @@ def test_podman_loads_and_saves_our_archives_with_the_same_image_id(
     assert Digest.of(config_in(archive, image.root)) == Digest.of(CONFIG)
 
 
+@pytest.mark.root
+@pytest.mark.package("podman")
+def test_podman_s_archive_of_several_images_is_read_to_the_same_image_ids(
+    docker_archive: Path, tmp_path: Path, opened: Opened
+) -> None:
+    saved = tmp_path / "saved.tar"
+    with TemporaryDirectory(prefix="p") as short:
+        podman = ("podman", "--root", f"{short}/root", "--runroot", f"{short}/run", "--storage-driver", "vfs")
+        run(*podman, "load", "--input", docker_archive)
+        run(*podman, "save", "--multi-image-archive", "--output", saved, NAME, OTHER_NAME)
+
+    archive = opened(saved)
+
+    found = {name: config_in(archive, image.root) for image in archive.images() for name in image.names}
+    assert found == {NAME: CONFIG, OTHER_NAME: OTHER_CONFIG}
+
+
 def test_what_skopeo_writes_into_our_layout_directory_is_read(layout: Path, tmp_path: Path) -> None:
     target = LayoutDirectory.create(str(tmp_path / "ours"))
 

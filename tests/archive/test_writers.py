@@ -6,8 +6,11 @@ import tarfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fixtures import schemas
 from fixtures.images.entries import file
@@ -16,6 +19,7 @@ from fixtures.memory import MemoryTarget, MemoryTars
 from layerstore.archive.docker_archive_writer import DockerArchiveWriter
 from layerstore.archive.oci_archive_writer import OciArchiveWriter
 from layerstore.archive.oci_layout import blob_name
+from layerstore.archive.open import open_archive
 from layerstore.archive.tar_archive import ImageArchive
 from layerstore.archive.tar_writer import TarWriter
 from layerstore.content import opened_bytes, read_document, read_manifest
@@ -332,6 +336,30 @@ def test_any_name_and_size_reads_back(name: str, size: int) -> None:
 
     assert contents(output.getvalue()) == {name: b"x" * size, "next": b"y"}
     assert len(output.getvalue()) % 10_240 == 0
+
+
+tars = st.binary(max_size=1500).map(lambda data: layer([file("f", data)], "none"))
+images = st.lists(st.lists(tars, max_size=4), min_size=1, max_size=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(images)
+def test_any_images_come_back_with_their_ids_and_each_layer_once(layers: list[list[Layer]]) -> None:
+    configs = [config_of(*each) for each in layers]
+    stacks = [(config, names(f"image:{number}")) for number, config in enumerate(configs)]
+    written = write_docker(stacks, tars_of(*(each for stack in layers for each in stack)))
+
+    with TemporaryFile() as stream:
+        stream.write(written)
+        stream.seek(0)
+        with open_archive(stream, "unused") as archive:
+            target = MemoryTarget()
+            for image in archive.images():
+                copy(archive, target, image.root)
+
+    assert {config.image_id for config in configs} <= target.blobs.keys()
+    assert {each.diff_id for stack in layers for each in stack} <= target.blobs.keys()
+    assert len(contents(written)) == len(target.blobs) + 4
 
 
 @pytest.mark.parametrize("written", [b"", b"12", b"1234"])
