@@ -69,6 +69,11 @@ class Layout:
         return os.path.join(self.root, "snapshots")
 
     @property
+    def containers(self) -> str:
+        """One directory per container."""
+        return os.path.join(self.root, "containers")
+
+    @property
     def leases(self) -> str:
         """Holds of running processes."""
         return os.path.join(self.root, "leases")

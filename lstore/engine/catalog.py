@@ -113,15 +113,15 @@ def _read(store: Store, descriptor: Descriptor, ref: Ref) -> Image:
     return Image(descriptor, (ref,), manifest, config)
 
 
-def find(store: Store, text: str) -> Image:
-    """The image that a host of the store's platform means by `text`: a name, name@digest, an id or its prefix.
+def find(store: Store, text: str, platform: Platform | None = None) -> Image:
+    """The image that a host of `platform` (the store's own) means by `text`: a name, name@digest, id or prefix.
 
     Raises `NotFound`, `Conflict` for a prefix of several ids, `InvalidReference` for text that is neither.
     """
     table = store.refs.read()
     refs = named(table, text)
     if refs:
-        return preferred(images(store, RefTable(refs)), store.platform)
+        return preferred(images(store, RefTable(refs)), platform or store.platform)
     return one_id(by_id(images(store, table), text), text)
 
 

@@ -12,7 +12,7 @@ from layerstore.copy import copy
 from layerstore.errors import InvalidReference, NoMatchingPlatform
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
-from layerstore.oci.reference import Reference
+from layerstore.oci.reference import DEFAULT_TAG, Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
 from lstore.engine.admit import admit, choose, images_below, unpack_only
@@ -87,9 +87,11 @@ def _is_moved(old: Ref, new: Ref) -> bool:
 
 
 def _references(names: tuple[str, ...]) -> tuple[Reference, ...]:
-    """The names that are image names; layouts may call their entries anything."""
+    """The names that are image names; layouts may call their entries anything, and often just "latest"."""
     found: dict[Reference, None] = {}
     for name in names:
+        if name == DEFAULT_TAG:
+            continue
         try:
             found[Reference.parse(name)] = None
         except InvalidReference:
