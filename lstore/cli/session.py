@@ -36,6 +36,7 @@ class Session:
 
     def progress(self, *, is_quiet: bool = False) -> AbstractContextManager[Progress]:
         """Where long work reports: bars on a terminal, else lines, or nothing."""
+        self.streams.out.flush()  # both streams may be one terminal, and what was said before comes first
         return open_progress(self.streams.err, is_quiet=is_quiet)
 
     def now(self) -> datetime:

@@ -1,0 +1,235 @@
+"""The commands over a real store: what is shown, in docker's words, and what becomes of the store."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from fixtures.images.entries import file, make_tar
+from fixtures.images.layout import ARM64, ImageBuilder, compress, layer
+
+HELLO = layer([file("hello", b"world")])
+
+
+@pytest.fixture
+def loaded(lstore, tmp_path: Path):
+    """The command line over a store with one image, mine/hello:1."""
+    builder = ImageBuilder()
+    builder.add_image([HELLO], tag="mine/hello:1", config={"Env": ["A=1"], "Labels": {"tier": "base"}})
+    assert lstore("load", "-q", "-i", str(builder.write(tmp_path / "layout"))).status == 0
+    return lstore
+
+
+def image_id(lstore) -> str:
+    return lstore("images", "-q", "--no-trunc").out.strip()
+
+
+def test_images_are_listed_in_dockers_columns(loaded) -> None:
+    result = loaded("images")
+
+    header, line = result.out.splitlines()
+    assert header == "REPOSITORY   TAG       IMAGE ID       CREATED        SIZE"
+    assert line.split()[:3] == ["mine/hello", "1", image_id(loaded).removeprefix("sha256:")[:12]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--format", "{{.Repository}}:{{.Tag}}"], "mine/hello:1\n"),
+        (["--format", "table {{.Tag}}\\t{{.Repository}}"], "TAG       REPOSITORY\n1         mine/hello\n"),
+        (["--digests", "--format", "{{.Digest}}"], "<none>\n"),
+        (["--filter", "label=tier=base", "--format", "{{.Tag}}"], "1\n"),
+        (["-f", "dangling=true", "-q"], ""),
+        (["mine/*", "--format", "{{.Platform}}"], "linux/amd64\n"),
+        (["other", "-q"], ""),
+    ],
+)
+def test_lists_are_shaped_by_flags(loaded, arguments: list[str], expected: str) -> None:
+    result = loaded("images", *arguments)
+
+    assert (result.status, result.out) == (0, expected)
+
+
+def test_the_management_spelling_is_the_same_command(loaded) -> None:
+    assert loaded("image", "ls", "-aq").out == loaded("images", "-aq").out
+    assert loaded("image", "list", "-q").out == loaded("images", "-q").out
+
+
+def test_a_tree_shows_the_platforms_of_an_image(lstore, tmp_path: Path) -> None:
+    builder = ImageBuilder()
+    inner = [builder.add_image([HELLO]), builder.add_image([HELLO], platform=ARM64)]
+    builder.add_index(inner, tag="both")
+    lstore("load", "-i", str(builder.write(tmp_path / "layout")))
+
+    lines = lstore("images", "--tree").out.splitlines()
+
+    assert [line.split("  ")[0] for line in lines] == [
+        "IMAGE",
+        "both:latest",
+        "├─ linux/amd64",
+        "└─ linux/arm64",
+    ]
+    assert len(lstore("images", "-q").out.split()) == 1
+    assert len(lstore("images", "-aq").out.split()) == 2
+
+
+def test_inspect_is_json_and_goes_on_after_a_failure(loaded) -> None:
+    result = loaded("inspect", "nothing", "mine/hello:1")
+
+    assert result.status == 1
+    assert result.err == "lstore: no such image: nothing:latest\n  try: lstore pull nothing:latest\n"
+    assert [each["Config"]["Env"] for each in json.loads(result.out)] == [["A=1"]]
+
+
+def test_inspect_by_template(loaded) -> None:
+    result = loaded("inspect", "-f", "{{.Id}} {{index .RepoTags 0}}", "mine/hello:1")
+
+    assert result.out == f"{image_id(loaded)} mine/hello:1\n"
+
+
+def test_history_shows_each_step(loaded) -> None:
+    assert loaded("history", "-q", "--no-trunc", "mine/hello:1").out == f"{image_id(loaded)}\n"
+    result = loaded("history", "--no-human", "--format", "{{.CreatedBy}} {{.Size}}", "mine/hello:1")
+    assert result.out == f"layer 0 {len(HELLO.blob)}\n"
+
+
+def test_a_second_name_and_its_removal(loaded) -> None:
+    assert loaded("tag", "mine/hello:1", "other").status == 0
+
+    assert loaded("rmi", "other").out == "Untagged: other:latest\n"
+    assert loaded("rmi", "other").status == 1
+    last = loaded("image", "rm", "mine/hello:1", "nothing")
+
+    assert last.status == 1
+    assert last.out.startswith("Untagged: mine/hello:1\nDeleted: sha256:")
+    assert last.err.startswith("lstore: no such image: nothing:latest\n")
+    assert loaded("images", "-q").out == ""
+
+
+def test_what_is_saved_can_be_loaded_again(loaded, tmp_path: Path) -> None:
+    before = image_id(loaded)
+    for form in ("docker-archive", "oci-archive"):
+        archive = tmp_path / f"{form}.tar"
+        assert loaded("save", "-q", "--format", form, "-o", str(archive), "mine/hello:1").status == 0
+        loaded("rmi", "mine/hello:1")
+
+        result = loaded("load", "-q", "-i", str(archive))
+
+        assert result.out == "Loaded image: mine/hello:1\n"
+        assert image_id(loaded) == before
+
+
+def test_save_writes_to_a_pipe_but_not_to_a_terminal(loaded) -> None:
+    refused = loaded("save", "mine/hello:1", is_terminal=True)
+
+    assert refused.status == 125
+    assert "cannot save to a terminal" in refused.err
+
+
+def test_a_failed_save_leaves_the_file_of_before(loaded, tmp_path: Path) -> None:
+    archive = tmp_path / "archive.tar"
+    archive.write_bytes(b"precious")
+
+    assert loaded("save", "-o", str(archive), "nothing").status == 1
+    assert archive.read_bytes() == b"precious"
+    assert [each.name for each in tmp_path.iterdir() if "archive" in each.name] == ["archive.tar"]
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_a_tar_archive_becomes_an_image(lstore, compression: str) -> None:
+    tar = make_tar([file("etc/motd", b"hi")])
+
+    result = lstore(
+        "import", "-q", "-m", "from a tar", "-c", 'CMD ["sh"]', "-c", "ENV A=1", "-", "made:1",
+        stdin=compress(tar, compression),
+    )  # fmt: skip
+
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(lstore("inspect", "made:1").out)[0]
+    assert found["Id"] == result.out.strip()
+    assert found["Config"] == {"Cmd": ["sh"], "Env": ["A=1"]}
+    assert found["Comment"] == "from a tar"
+    assert lstore("fsck", "-q").out == "The store is clean\n"
+
+
+@pytest.mark.parametrize(
+    ("stdin", "arguments", "status", "message"),
+    [
+        (b"", ["-"], 1, "the archive is empty"),
+        (b"no tar at all" * 100, ["-"], 1, ""),
+        (b"\xfd7zXZ\0" * 10, ["-"], 1, "xz"),
+        (b"x", ["-c", "RUN x", "-"], 125, "RUN cannot change an image"),
+        (b"x", ["/does/not/exist"], 1, "cannot read /does/not/exist"),
+        (b"x", ["-", "Upper"], 1, "must be lower case"),
+    ],
+)
+def test_what_cannot_be_imported_leaves_nothing(
+    lstore, stdin: bytes, arguments: list[str], status: int, message: str
+) -> None:
+    result = lstore("import", "-q", *arguments, stdin=stdin)
+
+    assert result.status == status
+    assert message in result.err
+    assert "bug" not in result.err
+    assert lstore("images", "-aq").out == ""
+
+
+def test_load_reads_standard_input(loaded) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w"):
+        pass
+
+    result = loaded("load", stdin=archive.getvalue())
+
+    assert result.status == 1
+    assert result.err.startswith("lstore: ")
+
+
+def test_disk_usage_adds_up_to_the_root(loaded, tmp_path: Path) -> None:
+    lines = loaded("system", "df", "--format", "{{.Type}}|{{.TotalCount}}|{{.Active}}").out.splitlines()
+
+    assert lines[0] == "Images|1|0"
+    assert {line.partition("|")[0] for line in lines} == {
+        "Images",
+        "Containers",
+        "Partial downloads",
+        "Orphans",
+        "Bookkeeping",
+    }
+    verbose = loaded("system", "df", "-v").out
+    assert "mine/hello   1" in verbose
+
+
+def test_info_and_version_speak_json(loaded) -> None:
+    assert json.loads(loaded("info", "--format", "json").out)["Images"] == 1
+    assert "Storage Driver: " in loaded("system", "info").out
+    assert "Version" in json.loads(loaded("version", "--format", "json").out)["Client"]
+
+
+def test_damage_is_told_and_ends_in_failure(loaded, tmp_path: Path) -> None:
+    next((tmp_path / "store/content/blobs/sha256").iterdir()).write_bytes(b"damage")
+
+    result = loaded("fsck", "-q")
+    shown = json.loads(loaded("fsck", "-q", "--format", "json").out)
+
+    assert result.status == 1
+    assert "clean" not in result.out
+    assert shown["Clean"] is False
+    assert loaded("images").status == 0
+
+
+def test_a_root_that_cannot_be_written_is_one_line(lstore) -> None:
+    result = lstore("--root", "/proc/lstore", "images")
+
+    assert result.status == 1
+    assert len(result.err.splitlines()) <= 2
+    assert result.err.startswith("lstore: cannot make a store at /proc/lstore: ")
+
+
+def test_debugging_shows_the_traceback(lstore) -> None:
+    result = lstore("--debug", "rmi", "nothing")
+
+    assert result.status == 1
+    assert "NotFound: no such image" in lstore("--debug", "history", "nothing").err
