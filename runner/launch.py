@@ -16,7 +16,8 @@ from layerstore import linux
 from layerstore.errors import LaunchError, UsageError
 from layerstore.value import Value
 from runner import capabilities, command, etc_files, identity, namespaces, rootfs
-from runner.failure import LONGEST_REPORT, Doing, from_report, to_report
+from runner.channel import Channel
+from runner.failure import Doing, from_report, to_report
 from runner.inside import make_directory
 from runner.signals import Forwarding, restore_defaults
 
@@ -47,26 +48,6 @@ class _Container(Value):
     place: str
 
 
-class _Channel:
-    """Two pipes between launcher and first process: "go" one way, a failure report the other."""
-
-    def __init__(self) -> None:
-        self.report_reader, self.report_writer = os.pipe()
-        self.go_reader, self.go_writer = os.pipe()
-        self._open = {self.report_reader, self.report_writer, self.go_reader, self.go_writer}
-
-    def keep_launcher_side(self) -> None:
-        self._close(self.report_writer, self.go_reader)
-
-    def close(self) -> None:
-        self._close(*self._open)
-
-    def _close(self, *fds: int) -> None:
-        self._open.difference_update(fds)
-        for fd in fds:
-            os.close(fd)
-
-
 def run(
     stack: MountStack,
     spec: ProcessSpec,
@@ -94,7 +75,7 @@ def run(
     mounts = (*etc_files.write(spec, network, state_dir), *spec.mounts)
     container = _Container(stack, spec, attach, network, mounts, id_map, target, place)
     flags = namespaces.clone_flags(network, is_rootless=id_map is not None)
-    channel = _Channel()
+    channel = Channel()
     try:
         with Forwarding() as forwarding:
             with Doing("create the container's namespaces", hint=_NO_NAMESPACES if id_map else None):
@@ -128,13 +109,13 @@ def _make_places(state_dir: str) -> tuple[str, str]:
     return places
 
 
-def _attend(pid: int, pidfd: int, id_map: IdMap | None, channel: _Channel, forwarding: Forwarding) -> int:
+def _attend(pid: int, pidfd: int, id_map: IdMap | None, channel: Channel, forwarding: Forwarding) -> int:
     """See the first process through its start, then wait for its end."""
     try:
         if id_map is not None:
             namespaces.map_ids(pid, id_map)
-        os.write(channel.go_writer, b"!")
-        report = _read_all(channel.report_reader)
+        channel.let_go()
+        report = channel.read_report()
     except BaseException:
         linux.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -148,37 +129,30 @@ def _attend(pid: int, pidfd: int, id_map: IdMap | None, channel: _Channel, forwa
         return code if code >= 0 else 128 - code
 
 
-def _read_all(fd: int) -> bytes:
-    report = b""
-    while piece := os.read(fd, LONGEST_REPORT):
-        report += piece
-    return report
-
-
-def _be_first_process(container: _Container, channel: _Channel) -> None:
+def _be_first_process(container: _Container, channel: Channel) -> None:
     """Never returns, whatever happens."""
     try:
         _become_container(container, channel)
     except BaseException as error:
-        os.write(channel.report_writer, to_report(error))
+        channel.report(to_report(error))
     finally:
         os._exit(1)
 
 
-def _become_container(container: _Container, channel: _Channel) -> None:
+def _become_container(container: _Container, channel: Channel) -> None:
     """The launch, in order. Each step relies on those before it."""
     spec, id_map = container.spec, container.id_map
 
     # 1. Die with the launcher, and have nothing of it: no descriptor, signal handler, mask or terminal.
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _close_all_but(0, 1, 2, channel.report_writer, channel.go_reader)
+    _close_all_but(0, 1, 2, *channel.keep_child_side())
     restore_defaults()
     os.umask(0)
     os.setsid()
 
     # 2. Wait for the ids of the user namespace; from then on nobody may look into this process.
-    if os.read(channel.go_reader, 1) != b"!":
-        os._exit(1)  # the launcher is gone, or said why
+    if not channel.wait():
+        os._exit(1)  # the launcher is gone, or has its own error to tell
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
 
     # 3. No mount of ours shows outside, and none of outside's future ones here.
@@ -230,10 +204,7 @@ def _become_container(container: _Container, channel: _Channel) -> None:
 
     # 9. A change of ids forgets the first of these; then see that the launcher did not die in between.
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.set_blocking(channel.go_reader, False)
-    try:
-        os.read(channel.go_reader, 1)
-    except BlockingIOError:
+    if channel.is_launcher_alive():
         os.umask(_UMASK)
         command.execute(program, spec.args, environment)
 
