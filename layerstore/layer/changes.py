@@ -20,8 +20,8 @@ _RECORD: Final = struct.Struct("<BxHIIqIQQHxxI")
 _XATTR: Final = struct.Struct("<IHH")
 _SPARSE: Final = struct.Struct("<II")
 _REGION: Final = struct.Struct("<QQ")
-_NEEDS_MERGE: Final = 1
-_HAS_MARKS: Final = 2
+_STANDS_ALONE: Final = 1
+_STACKABLE: Final = 2
 
 HEADER_SIZE: Final = _HEADER.size
 MAX_TABLE_SIZE: Final = 512 << 20
@@ -35,10 +35,10 @@ class Facts(NamedTuple):
     """Changes in the layer."""
     size: int
     """Bytes of its uncompressed tar."""
-    needs_merge: bool
-    """Whether overlayfs cannot stack it faithfully, see `layerstore.layer.standalone`."""
-    has_marks: bool
-    """Whether it removes anything of lower layers."""
+    stands_alone: bool
+    """Whether its own index is right for an image of this layer only."""
+    is_stackable: bool
+    """Whether overlayfs shows its own index right on top of others; else they need merging."""
 
 
 class ChangeTable:
@@ -71,8 +71,8 @@ class ChangeTable:
                 f"cannot index layer: more than {MAX_TABLE_SIZE} bytes of names and attributes"
             )
 
-    def encode(self, size: int, *, needs_merge: bool, has_marks: bool) -> bytes:
-        """The table of a layer whose tar is `size` bytes long."""
+    def encode(self, facts: Facts) -> bytes:
+        """The table, with what is known of the layer in its header."""
         columns = (
             self._records,
             b"\0".join(self._paths),
@@ -83,8 +83,8 @@ class ChangeTable:
         checksum = 0
         for column in columns:
             checksum = crc32(column, checksum)
-        flags = needs_merge * _NEEDS_MERGE | has_marks * _HAS_MARKS
-        header = _HEADER.pack(_MAGIC, self.count, flags, size, checksum, *map(len, columns))
+        flags = facts.stands_alone * _STANDS_ALONE | facts.is_stackable * _STACKABLE
+        header = _HEADER.pack(_MAGIC, facts.entries, flags, facts.size, checksum, *map(len, columns))
         return b"".join((header, *columns))
 
 
@@ -93,7 +93,7 @@ def decode_facts(table: bytes) -> Facts:
     if len(table) < HEADER_SIZE or not table.startswith(_MAGIC):
         raise StoreDamaged("cannot read layer index: it has no table of changes")
     _, entries, flags, size, *_ = _HEADER.unpack_from(table)
-    return Facts(entries, size, bool(flags & _NEEDS_MERGE), bool(flags & _HAS_MARKS))
+    return Facts(entries, size, bool(flags & _STANDS_ALONE), bool(flags & _STACKABLE))
 
 
 def decode_changes(table: bytes) -> Iterator[Entry]:

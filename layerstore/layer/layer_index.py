@@ -31,9 +31,10 @@ def write_layer_index(
         layer.take(change)
     tree = layer.finish()
     size = source.length()
+    facts = Facts(table.count, size, layer.stands_alone, layer.is_stackable)
     end = write_index(tree, [Device(source, size)], fd, identity())
-    write_at(fd, end, table.encode(size, needs_merge=layer.needs_merge, has_marks=layer.has_marks))
-    return Facts(table.count, size, layer.needs_merge, layer.has_marks)
+    write_at(fd, end, table.encode(facts))
+    return facts
 
 
 def read_layer_facts(fd: int) -> Facts:

@@ -7,6 +7,7 @@ a 0:0 character device, a directory that hides what lies below carries ``trusted
 
 from typing import Final
 
+from layerstore.errors import InvalidLayer
 from layerstore.layer.entry import Entry, Kind
 from layerstore.layer.tree import Node, Tree
 
@@ -16,44 +17,57 @@ _WHITEOUT: Final = Entry(b"", Kind.CHARACTER)
 
 
 class StandaloneLayer:
-    """Takes a layer's changes as they come; `finish` gives its tree."""
+    """Takes a layer's changes as they come; `finish` gives its tree.
+
+    What cannot be known without the layers below is never an error here, for a merge with them may well
+    succeed, or will say what is wrong: it is left out, and the two flags say so.
+    """
 
     def __init__(self, *, userxattr: bool = False) -> None:
         self.tree = Tree()
         self.tree.begin_layer()
-        self.needs_merge = False
-        """Whether overlayfs cannot stack this layer faithfully: see `finish`."""
         self._opaque_name = USER_OPAQUE if userxattr else TRUSTED_OPAQUE
         self._marks: list[Entry] = []
+        self._left_out = False
 
     @property
-    def has_marks(self) -> bool:
-        """Whether the layer removes anything, so that it makes no sense without overlayfs."""
-        return bool(self._marks)
+    def stands_alone(self) -> bool:
+        """Whether the tree is right as it is for an image of this layer only: all is in it, and no marks."""
+        return not (self._left_out or self._marks)
+
+    @property
+    def is_stackable(self) -> bool:
+        """Whether overlayfs shows the layer right on top of others.
+
+        Only a merge gets right: parents without an entry (overlayfs would show ours, not the lower one's,
+        mode and owner), parents behind symlinks, hardlinks to files of lower layers, and an opaque root,
+        which overlayfs ignores.
+        """
+        has_opaque_root = any(mark.kind is Kind.OPAQUE and not mark.path for mark in self._marks)
+        return not (
+            self._left_out or has_opaque_root or self.tree.has_implied or self.tree.has_followed_symlink
+        )
 
     def take(self, change: Entry) -> None:
-        """Put in the next change. Raises like `Tree.add`, but lets hardlinks into lower layers be."""
+        """Put in the next change. Raises `LimitExceeded`."""
         if change.kind in (Kind.WHITEOUT, Kind.OPAQUE):
             self._marks.append(change)
-        elif change.kind is Kind.HARDLINK and self.tree.find(change.link) is None:
-            self.needs_merge = True
-        else:
+            return
+        try:
             self.tree.add(change)
+        except InvalidLayer:
+            self._left_out = True
 
     def finish(self) -> Tree:
-        """The tree, marks set. No change can be taken afterwards.
-
-        `needs_merge` is then true for what only a merge with the layers below gets right: parents
-        without an entry (overlayfs would show ours, not the lower one's, mode and owner), parents behind
-        symlinks, hardlinks to files of lower layers, and an opaque root, which overlayfs ignores.
-        """
+        """The tree, marks set. No change can be taken afterwards."""
         for mark in self._marks:
-            if mark.kind is Kind.OPAQUE:
-                self.needs_merge = self.needs_merge or not mark.path
-                self._make_opaque(self.tree.directory(mark.path))
-            else:
-                self._white_out(mark)
-        self.needs_merge = self.needs_merge or self.tree.has_implied or self.tree.has_followed_symlink
+            try:
+                if mark.kind is Kind.OPAQUE:
+                    self._make_opaque(self.tree.directory(mark.path))
+                else:
+                    self._white_out(mark)
+            except InvalidLayer:
+                self._left_out = True
         return self.tree
 
     def _white_out(self, mark: Entry) -> None:

@@ -17,6 +17,9 @@ from layerstore.layer.names import shown
 
 MAX_SYMLINKS: Final = 40
 """The kernel's MAXSYMLINKS, ``include/linux/namei.h``."""
+MAX_STEPS: Final = 50_000_000
+"""Path components walked for one tree: some hundred times what the largest images need. Without a bound,
+a layer of 50 MB could name 40 symlinks of 2,000 components in each of its entries, and take an hour."""
 _DIRECTORY: Final = Kind.DIRECTORY
 _SYMLINK: Final = Kind.SYMLINK
 _HARDLINK: Final = Kind.HARDLINK
@@ -49,6 +52,7 @@ class Tree:
         """Whether some entry's parent was reached through a symlink."""
         self._layer = -1
         self._made = 0
+        self._steps = 0
         self._parents: dict[bytes, dict[bytes, Node]] = {}
 
     def apply(self, changes: Iterable[Entry]) -> None:
@@ -151,7 +155,7 @@ class Tree:
         """The node of `directory`. None where it is none, or is missing and not to be made."""
         above: list[Node] = []
         node = self.root
-        pending = directory.split(b"/")[::-1]
+        pending = self._components(directory)
         followed = 0
         while pending:
             name = pending.pop()
@@ -171,13 +175,21 @@ class Tree:
                 target = child.entry.link
                 if target.startswith(b"/"):
                     above, node = [], self.root
-                pending += target.split(b"/")[::-1]
+                pending += self._components(target)
             elif child.children is None:
                 return None
             else:
                 above.append(node)
                 node = child
         return node
+
+    def _components(self, path: bytes) -> list[bytes]:
+        """The components of `path`, last first, counted against `MAX_STEPS`."""
+        components = path.split(b"/")[::-1]
+        self._steps += len(components)
+        if self._steps > MAX_STEPS:
+            raise LimitExceeded(f"cannot build tree: more than {MAX_STEPS} path components to walk")
+        return components
 
     def _child(self, parent: Node, name: bytes, *, make: bool) -> Node | None:
         """What `parent`, a directory, has under `name`; perhaps a directory made for the occasion."""
