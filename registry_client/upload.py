@@ -6,9 +6,10 @@ adds to it, GET tells how far it is.
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 from layerstore.content import Opener
-from layerstore.errors import Unreachable
+from layerstore.errors import Unauthorized, Unreachable
 from layerstore.oci.descriptor import Descriptor
 from registry_client.failures import failure
 from registry_client.messages import Response, Upload
@@ -64,14 +65,15 @@ class BlobUpload:
                 self._find_position()
 
     def _mount(self, candidates: Iterable[str]) -> bool:
+        """Whether one of `candidates` gave the blob. A registry that does not mount opens an upload instead."""
         for source in candidates:
             query = (("mount", str(self._descriptor.digest)), ("from", source))
             scopes = (Scope.repository(source, PULL),)
             url = self._site.url("blobs/uploads/", query)
-            with self._site.send("POST", url, more_scopes=scopes) as response:
+            with suppress(Unauthorized), self._site.send("POST", url, more_scopes=scopes) as response:
                 if response.status == 201:
                     return True
-                if response.status == 202:  # not mounted, but an upload is open now
+                if response.status == 202:
                     self._start(response)
                     return False
         return False
