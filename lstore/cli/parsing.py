@@ -1,6 +1,7 @@
 """click, made lazy: a group knows its commands by the table of `verbs` and imports one when it runs."""
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
@@ -90,10 +91,15 @@ class VerbCommand(click.Command):
 def verb(
     entry: Verb, *, stops_at_arguments: bool = False
 ) -> Callable[[Callable[..., int | None]], VerbCommand]:
-    """Makes the command of `entry` out of a function, which may return an exit status.
+    """Makes the command of `entry` out of a function, which may return an exit status; its docstring joins the help.
 
     With `stops_at_arguments`, what follows the first argument is never an option, as in ``run IMAGE CMD -x``.
     """
-    name = entry.module.rstrip("_").replace("_", "-")
-    settings = {"allow_interspersed_args": not stops_at_arguments}
-    return click.command(name, VerbCommand, help=f"{entry.summary}.", context_settings=settings)
+
+    def decorate(function: Callable[..., int | None]) -> VerbCommand:
+        text = "\n\n".join(part for part in (f"{entry.summary}.", inspect.getdoc(function)) if part)
+        settings = {"allow_interspersed_args": not stops_at_arguments}
+        name = entry.module.rstrip("_").replace("_", "-")
+        return click.command(name, VerbCommand, help=text, context_settings=settings)(function)
+
+    return decorate

@@ -73,12 +73,15 @@ def plan_removal(table: RefTable, images: Sequence[Image], wanted: Sequence[str]
             doomed.update(dict.fromkeys(_entries(table, images, text, force=force)))
         except LstoreError as error:
             failures.append(error)
+    return Removal(tuple(doomed), events_of(tuple(doomed), images), tuple(failures))
+
+
+def events_of(doomed: Sequence[Ref], images: Sequence[Image]) -> tuple[Untagged | Deleted, ...]:
+    """What is to be said when `doomed`, entries of `images`, go: each name, and each image that has none left."""
     untagged = dict.fromkeys(ref.name for ref in doomed if ref.name is not None)
-    gone = dict.fromkeys(image.id for image in images if all(ref in doomed for ref in image.refs))
     kept = {image.id for image in images if any(ref not in doomed for ref in image.refs)}
-    events: list[Untagged | Deleted] = [Untagged(name) for name in untagged]
-    events += [Deleted(each) for each in gone if each not in kept]
-    return Removal(tuple(doomed), tuple(events), tuple(failures))
+    gone = dict.fromkeys(image.id for image in images if image.id not in kept)
+    return (*map(Untagged, untagged), *map(Deleted, gone))
 
 
 def _entries(table: RefTable, images: Sequence[Image], text: str, *, force: bool) -> tuple[Ref, ...]:
