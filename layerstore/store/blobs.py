@@ -47,6 +47,13 @@ class Blobs:
                     found[digest] = os.path.join(directory, name)
         return found
 
+    def size(self, digest: Digest) -> int:
+        """The bytes of the blob of that digest. Raises `NotFound`."""
+        try:
+            return os.stat(self._layout.blob(digest)).st_size
+        except OSError as error:
+            raise NotFound(f"no blob {digest} in the store", hint="lstore fsck") from error
+
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the blob is there, in its size; one of another size is damage, and counts as missing."""
         try:

@@ -3,30 +3,35 @@
 What is merely left over (broken-off downloads, blobs that no ref needs, leases of processes that are
 gone) is no damage: `layerstore.store.gc` removes it. Damage is what a promise forbids:
 
-    ref         ``index.json`` cannot be read, or an entry's content is missing
+    ref         content that an image needs is missing or cannot be read
     blob        bytes that do not match the digest they are named by
     layer       an uncompressed layer that does not match its diff_id
-    layout      a file that the store needs is missing or is not what it should be
+    layout      a file or directory that the store needs is missing or is not what it should be
+
+Each damage is reported once, by the object that it happened to.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from layerstore.content import CHUNK, children, has_children, read_manifest
+from layerstore.content import CHUNK
+from layerstore.disk import locks
 from layerstore.disk.faults import CrashPoint
-from layerstore.disk.publish import remove_file, sync_directory, write_file
+from layerstore.disk.publish import sync_directory, write_file
 from layerstore.disk.trees import remove_tree
-from layerstore.errors import LstoreError, StoreDamaged
-from layerstore.oci.descriptor import Descriptor
+from layerstore.errors import StoreDamaged, storage_error
 from layerstore.oci.digest import Digest
 from layerstore.progress import SILENT, Progress
 from layerstore.store.layers import Verify
-from layerstore.store.layout import EMPTY_INDEX, IMAGE_LAYOUT, parse_name
-from layerstore.store.refs import Ref
+from layerstore.store.layout import IMAGE_LAYOUT
+from layerstore.store.refs import MAX_INDEX, Ref
+from layerstore.store.salvage import DAMAGED, salvage
 from layerstore.store.store import Store
 
 Kind = Literal["ref", "blob", "layer", "layout"]
@@ -34,6 +39,10 @@ Refetch = Callable[[Ref], bool]
 """Fetch a ref's missing content again, from where it once came; whether that worked."""
 
 _REMOVED = CrashPoint("fsck: damaged content removed")
+_SAVED = CrashPoint("fsck: damaged index.json kept")
+_INDEX = "index.json"
+_MARKER = "oci-layout"
+_LISTED_REFS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +70,50 @@ class Repair:
 def check(store: Store, verify: Verify, progress: Progress = SILENT) -> tuple[Damage, ...]:
     """Every damage, found by reading everything. `verify` is the driver's knowledge of its layers.
 
-    Takes no lock while it reads: what a running process adds or removes meanwhile is whole or gone.
+    What other processes add or remove meanwhile is whole or gone, and no damage. Raises `StorageError`.
     """
-    return (
-        *_check_layout(store),
-        *_check_blobs(store, progress),
-        *_check_layers(store, verify, progress),
-        *_check_refs(store),
-    )
+    try:
+        layout = tuple(_check_layout(store))
+        blobs = tuple(_check_blobs(store, progress))
+        layers = tuple(_check_layers(store, verify, progress))
+        with _reading(store):
+            return (*layout, *blobs, *layers, *_check_refs(store, {each.subject for each in blobs}))
+    except OSError as error:
+        raise storage_error(error, f"check the store at {store.layout.root}") from error
+
+
+def _reading(store: Store) -> ExitStack:
+    """Hold the store lock, shared, so that nobody removes what a ref just named; if we only may read, do without."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.shared(store.layout.lock))
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+        return stack.pop_all()
 
 
 def _check_layout(store: Store) -> Iterator[Damage]:
-    path = os.path.join(store.layout.content, "oci-layout")
+    for path in store.layout.directories:
+        if not os.path.isdir(path):
+            yield Damage("layout", os.path.relpath(path, store.layout.root), "is missing", path)
+    path = os.path.join(store.layout.content, _MARKER)
     try:
         with open(path, "rb") as stream:
             if stream.read(len(IMAGE_LAYOUT) + 1) != IMAGE_LAYOUT:
-                yield Damage("layout", "oci-layout", "is not the marker of an image layout", path)
-    except OSError:
-        yield Damage("layout", "oci-layout", "is missing", path)
+                yield Damage("layout", _MARKER, "is not the marker of an image layout", path)
+    except FileNotFoundError:
+        yield Damage("layout", _MARKER, "is missing", path)
 
 
 def _check_blobs(store: Store, progress: Progress) -> Iterator[Damage]:
-    parent = os.path.dirname(store.layout.blobs("sha256"))
-    for algorithm in sorted(os.listdir(parent)):
-        for name in sorted(os.listdir(os.path.join(parent, algorithm))):
-            digest = parse_name(f"{algorithm}-{name}")
-            if digest is not None and not matches(store.layout.blob(digest), digest, progress):
-                yield Damage("blob", str(digest), "its bytes have another digest", store.layout.blob(digest))
+    try:
+        paths = store.blobs.paths()
+    except FileNotFoundError:  # already reported: blobs/ is missing
+        return
+    for digest, path in paths.items():
+        if not matches(path, digest, progress):
+            yield Damage("blob", str(digest), "its bytes have another digest", path)
 
 
 def matches(path: str, digest: Digest, progress: Progress = SILENT) -> bool:
@@ -108,73 +134,110 @@ def matches(path: str, digest: Digest, progress: Progress = SILENT) -> bool:
 
 
 def _check_layers(store: Store, verify: Verify, progress: Progress) -> Iterator[Damage]:
+    """Suspects of an earlier crash are left out: they are verified before their next use anyway."""
+    if not os.path.isdir(store.layout.layers):  # already reported
+        return
     for diff_id in store.layers.names():
         path = store.layers.path(diff_id)
-        progress.phase(diff_id.short, "verifying")
-        if os.path.isdir(path) and not verify(diff_id, path):
-            yield Damage("layer", str(diff_id), "it is not the layer of that diff_id", path)
-        progress.phase(diff_id.short, "done")
+        if store.layers.has(diff_id):
+            progress.phase(diff_id.short, "verifying")
+            if not _is_sound(diff_id, path, verify):
+                yield Damage("layer", str(diff_id), "it is not the layer of that diff_id", path)
+            progress.phase(diff_id.short, "done")
 
 
-def _check_refs(store: Store) -> Iterator[Damage]:
+def _is_sound(diff_id: Digest, path: str, verify: Verify) -> bool:
+    """Whether the layer holds; true where it was just removed, which happens by one rename."""
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if verify(diff_id, path):
+            return True
+        return not (os.path.isdir(path) and os.path.samestat(os.stat(path), os.fstat(directory)))
+    except FileNotFoundError:
+        return not os.path.isdir(path)
+    finally:
+        os.close(directory)
+
+
+def _check_refs(store: Store, reported: set[str]) -> Iterator[Damage]:
     try:
         refs = store.refs.read().refs
     except StoreDamaged as error:
-        yield Damage("layout", "index.json", error.message, store.layout.index)
+        yield Damage("layout", _INDEX, error.message, store.layout.index)
         return
+    needing: dict[str, list[Ref]] = {}
     for ref in refs:
-        for reason in _missing(store, ref.descriptor):
-            yield Damage("ref", str(ref.name or ref.descriptor.digest), reason)
+        for node, reason in store.blobs.missing(ref.descriptor):
+            if str(node.digest) not in reported:
+                needing.setdefault(f"{node.digest} {reason}", []).append(ref)
+    for reason, broken in needing.items():
+        yield Damage("ref", _subject(broken), reason)
 
 
-def _missing(store: Store, node: Descriptor) -> Iterator[str]:
-    if not store.blobs.has(node):
-        yield f"{node.digest} is missing or has another size"
-        return
-    if not has_children(node):
-        return
-    try:
-        below = children(read_manifest(store.blobs, node))
-    except LstoreError as error:
-        yield f"{node.digest} cannot be read: {error.message}"
-        return
-    for child in below:
-        yield from _missing(store, child)
+def _subject(refs: list[Ref]) -> str:
+    names = [str(ref.name or ref.descriptor.digest) for ref in refs]
+    more = len(names) - _LISTED_REFS
+    return ", ".join(names[:_LISTED_REFS]) + (f" and {more} more" if more > 0 else "")
 
 
 def repair(store: Store, damages: tuple[Damage, ...], refetch: Refetch) -> tuple[Repair, ...]:
     """Mend each damage: remove bad bytes, fetch again what refs need, and drop refs that stay broken.
 
-    Nothing whole is touched. Idempotent.
+    Nothing whole is touched. Idempotent. Raises `StorageError`.
     """
-    outcomes = [_remove(store, each) for each in damages if each.kind in ("blob", "layer", "layout")]
-    broken = tuple(damage for damage in _check_refs(store) if damage.kind == "ref")
-    for subject in dict.fromkeys(damage.subject for damage in broken):
-        of_subject = [damage for damage in broken if damage.subject == subject]
-        outcomes += _mend_ref(store, subject, of_subject, refetch)
+    outcomes = []
+    for damage in damages:
+        if damage.kind != "ref":
+            with store.locked():
+                outcomes.append(Repair(damage, _mend(store, damage), is_mended=True))
+                _REMOVED.reach()
+    for ref in store.refs.read().refs:
+        reasons = [f"{node.digest} {reason}" for node, reason in store.blobs.missing(ref.descriptor)]
+        if reasons:
+            outcomes += _mend_ref(store, ref, reasons, refetch)
     return tuple(outcomes)
 
 
-def _remove(store: Store, damage: Damage) -> Repair:
-    with store.locked():
-        if damage.kind == "layout":
-            write_file(damage.path, EMPTY_INDEX if damage.subject == "index.json" else IMAGE_LAYOUT)
-            return Repair(damage, "written anew", is_mended=True)
-        if damage.kind == "layer":
-            remove_tree(damage.path)
-        else:
-            remove_file(damage.path)
-        sync_directory(os.path.dirname(damage.path))
-        _REMOVED.reach()
-    outcome = "removed; it is unpacked again when needed" if damage.kind == "layer" else "removed"
-    return Repair(damage, outcome, is_mended=True)
+def _mend(store: Store, damage: Damage) -> str:
+    """Undo one damage of our own files; what was done is the result. The caller holds the store lock."""
+    if damage.subject == _INDEX:
+        return _rebuild_index(store)
+    if damage.subject == _MARKER:
+        write_file(damage.path, IMAGE_LAYOUT)
+        return "written anew"
+    if damage.kind == "layout":
+        store.layout.make_missing()
+        return "made anew"
+    if damage.kind == "layer":
+        store.layers.remove([Digest.parse(damage.subject)])
+        return "removed; it is unpacked again when needed"
+    if matches(damage.path, Digest.parse(damage.subject)):  # another process brought it back
+        return "mended meanwhile"
+    remove_tree(damage.path)
+    sync_directory(os.path.dirname(damage.path))
+    return "removed"
 
 
-def _mend_ref(store: Store, subject: str, damages: list[Damage], refetch: Refetch) -> list[Repair]:
-    refs = [ref for ref in store.refs.read().refs if str(ref.name or ref.descriptor.digest) == subject]
-    broken = [ref for ref in refs if any(True for _ in _missing(store, ref.descriptor))]
-    lost = [ref for ref in broken if ref.name is None or not refetch(ref)]
-    if not lost:
-        return [Repair(damage, "fetched again", is_mended=True) for damage in damages]
-    store.update_refs(lambda table: table.without(lambda ref: ref in lost))
-    return [Repair(damage, "dropped the ref, its content is lost", is_mended=False) for damage in damages]
+def _rebuild_index(store: Store) -> str:
+    raw = b""
+    if os.path.exists(store.layout.index):
+        with open(store.layout.index, "rb") as stream:
+            raw = stream.read(MAX_INDEX)
+        write_file(os.path.join(store.layout.content, DAMAGED), raw)
+        _SAVED.reach()
+    table = salvage(store, raw)
+    store.refs.replace(table)
+    named = sum(ref.name is not None for ref in table.refs)
+    return f"rebuilt: {named} names read, {len(table.refs) - named} images found that had lost theirs"
+
+
+def _mend_ref(store: Store, ref: Ref, reasons: list[str], refetch: Refetch) -> Iterator[Repair]:
+    is_mended = refetch(ref) and store.blobs.has_graph(ref.descriptor)
+    if not is_mended:
+        store.update_refs(lambda table: table.without(ref.__eq__))
+    outcome = "fetched again" if is_mended else "dropped the image, its content is lost"
+    for reason in reasons:
+        yield Repair(Damage("ref", _subject([ref]), reason), outcome, is_mended)
