@@ -36,17 +36,20 @@ class Name:
 def resolve(site: Site, name: Name) -> tuple[Descriptor, bytes | None]:
     """What `name` stands for at `site`, and its bytes where they had to be fetched to know.
 
-    A HEAD suffices where the registry answers it fully. A digest that was asked for must be the one
-    that comes back (CVE-2025-24882). Raises `NotFound`, `ContentMismatch`, `UnsupportedContent`.
+    A HEAD suffices where a registry answers it fully; a mirror has to show the bytes, so that one that
+    serves rubbish is found out while the next can still be asked. A digest that was asked for must be the
+    one that comes back (CVE-2025-24882). Raises `NotFound`, `ContentMismatch`, `UnsupportedContent`,
+    `InvalidDocument`.
     """
-    asked = site.asked(name.shown)
-    with site.send("HEAD", site.url(f"manifests/{name.text}"), headers=_ACCEPT) as response:
-        if response.status not in _NO_HEAD:
-            site.expect_success(response, asked)
-            descriptor = _described(response, name)
-            if descriptor is not None:
-                return descriptor, None
-    document = site.read(site.url(f"manifests/{name.text}"), MAX_DOCUMENT, asked, headers=_ACCEPT)
+    url, asked = site.url(f"manifests/{name.text}"), site.asked(name.shown)
+    if not site.host.is_mirror:
+        with site.send("HEAD", url, headers=_ACCEPT) as response:
+            if response.status not in _NO_HEAD:
+                site.expect_success(response, asked)
+                descriptor = _described(response, name)
+                if descriptor is not None:
+                    return descriptor, None
+    document = site.read(url, MAX_DOCUMENT, asked, headers=_ACCEPT)
     stated = stated_digest(document.headers)
     expected = name.digest or stated
     digest = Digest.of(document.data, expected.algorithm if expected is not None else "sha256")
@@ -55,7 +58,9 @@ def resolve(site: Site, name: Name) -> tuple[Descriptor, bytes | None]:
             f"{name.shown}: the manifest that came from {site.name} has the digest {digest}"
         )
     media_type = _media_type(document.headers, document.data)
-    return _supported(Descriptor(media_type, digest, len(document.data)), name), document.data
+    descriptor = _supported(Descriptor(media_type, digest, len(document.data)), name)
+    parse(document.data, media_type)
+    return descriptor, document.data
 
 
 def fetch(site: Site, descriptor: Descriptor) -> bytes:
@@ -67,7 +72,7 @@ def fetch(site: Site, descriptor: Descriptor) -> bytes:
     what = f"{site.name}@{descriptor.digest}"
     headers = {"Accept": ", ".join(dict.fromkeys((descriptor.media_type, *mediatype.ACCEPTED)))}
     url = site.url(f"manifests/{descriptor.digest}")
-    document = site.read(url, min(MAX_DOCUMENT, descriptor.size), site.asked(what), headers=headers)
+    document = site.read(url, MAX_DOCUMENT, site.asked(what), headers=headers)
     verify(document.data, descriptor, what)
     content_type = _content_type(document.headers)
     if content_type not in _VAGUE and content_type != descriptor.media_type:

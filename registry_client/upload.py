@@ -148,7 +148,8 @@ class BlobUpload:
             else:
                 position = _next_byte(response, default=0)
                 self._location = locate(response, self._location)
-        if position is None or position > self._descriptor.size:
+        # A session with nothing in it cannot be told from one with a single byte.
+        if not position or position > self._descriptor.size:
             self._begin()
         else:
             self._position = position
@@ -166,10 +167,7 @@ class BlobUpload:
 
 
 def _next_byte(response: Response, default: int) -> int:
-    """The first byte that the registry does not have yet.
-
-    "0-0" means nothing: that is what docker's registry says of an empty session.
-    """
+    """The first byte that the registry does not have yet; 0 for "0-0", its word for an empty session."""
     match = _RANGE.match(response.headers.get("range") or "")
     if match is None:
         return default
