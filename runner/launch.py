@@ -15,7 +15,7 @@ import sys
 from layerstore import linux
 from layerstore.errors import LaunchError, UsageError
 from layerstore.value import Value
-from runner import capabilities, command, etc_files, identity, namespaces, rootfs
+from runner import capabilities, command, etc_files, identity, namespaces, rootfs, seccomp
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
 from runner.inside import make_directory
@@ -195,9 +195,10 @@ def _become_container(container: _Container, channel: Channel) -> None:
         os.seteuid(0)
     command.refuse_launcher(program)
 
-    # 8. Give up privileges.
+    # 8. Give up privileges. The filter needs CAP_SYS_ADMIN, since no_new_privs would break set-user-id programs.
     kept = capabilities.mask(spec.capabilities)
     with Doing("give up privileges"):
+        seccomp.confine(spec.capabilities)
         capabilities.drop_bounding(kept)
         os.setresuid(who.uid, who.uid, who.uid)
         capabilities.keep(kept)
