@@ -7,7 +7,7 @@ refs first, since what no ref names may go at any later moment.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from layerstore.errors import Conflict, LstoreError
+from layerstore.errors import Conflict, LstoreError, NotFound
 from layerstore.oci import mediatype
 from layerstore.oci.digest import Digest
 from layerstore.oci.reference import Reference
@@ -90,7 +90,10 @@ def _entries(table: RefTable, images: Sequence[Image], text: str, *, force: bool
     if named:
         exact = tuple(ref for ref in named if str(ref.name) == str(Reference.parse(text)))
         return exact or named
-    image = catalog.one_id(catalog.by_id(images, text), text)
+    found = catalog.by_id(images, text)
+    if not found:
+        raise NotFound(catalog.missing(text).message, hint="lstore images")
+    image = catalog.one_id(found, text)
     entries = tuple(ref for each in images if each.id == image.id for ref in each.refs)
     if not force:
         _check_sole(image, entries, images)
