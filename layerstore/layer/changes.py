@@ -1,8 +1,8 @@
 """A layer's changes as a compact table, kept behind its index so that merging never reads the tar again.
 
 By columns, little endian: a header, fixed-size records, paths and link targets (NUL-separated), then what
-few entries have: extended attributes and sparse maps. The standard library takes such columns apart at C
-speed (docs/adr/0003-merge-policy.md has the numbers).
+few entries have: extended attributes and sparse maps; last a CRC-32. The standard library takes such
+columns apart at C speed (docs/adr/0003-merge-policy.md has the numbers).
 """
 
 import struct
@@ -15,7 +15,8 @@ from layerstore.errors import LimitExceeded, StoreDamaged
 from layerstore.layer.entry import NO_XATTRS, Entry, Kind, Regions
 
 _MAGIC: Final = b"lstore\x00\x01"
-_HEADER: Final = struct.Struct("<8sIIQIQQQQQ")
+_HEADER: Final = struct.Struct("<8sIIQQQQQQ")
+_CHECKSUM: Final = struct.Struct("<I")
 _RECORD: Final = struct.Struct("<BxHIIqIQQHxxI")
 _XATTR: Final = struct.Struct("<IHH")
 _SPARSE: Final = struct.Struct("<II")
@@ -80,12 +81,12 @@ class ChangeTable:
             self._xattrs,
             self._sparse,
         )
-        checksum = 0
-        for column in columns:
-            checksum = crc32(column, checksum)
         flags = facts.stands_alone * _STANDS_ALONE | facts.is_stackable * _STACKABLE
-        header = _HEADER.pack(_MAGIC, facts.entries, flags, facts.size, checksum, *map(len, columns))
-        return b"".join((header, *columns))
+        header = _HEADER.pack(_MAGIC, facts.entries, flags, facts.size, *map(len, columns))
+        checksum = 0
+        for part in (header, *columns):
+            checksum = crc32(part, checksum)
+        return b"".join((header, *columns, _CHECKSUM.pack(checksum)))
 
 
 def decode_facts(table: bytes) -> Facts:
@@ -98,9 +99,10 @@ def decode_facts(table: bytes) -> Facts:
 
 def decode_changes(table: bytes) -> Iterator[Entry]:
     """The changes in `table`, in their order. Raises `StoreDamaged` where it is not as it was written."""
-    if decode_facts(table).entries == 0:
-        return
+    facts = decode_facts(table)
     records, paths, links, xattr_column, sparse_column = _columns(table)
+    if not facts.entries:
+        return
     xattrs = _decode_xattrs(xattr_column)
     sparse = _decode_sparse(sparse_column)
     kinds = {int(kind): kind for kind in Kind}
@@ -127,10 +129,11 @@ def decode_changes(table: bytes) -> Iterator[Entry]:
 
 def _columns(table: bytes) -> list[bytes]:
     """The five columns, checksum verified."""
-    _, _, _, _, checksum, *lengths = _HEADER.unpack_from(table)
-    if sum(lengths) != len(table) - HEADER_SIZE or crc32(memoryview(table)[HEADER_SIZE:]) != checksum:
-        raise StoreDamaged("cannot read layer index: its table of changes is damaged")
+    _, _, _, _, *lengths = _HEADER.unpack_from(table)
     ends = list(accumulate(lengths, initial=HEADER_SIZE))
+    content = memoryview(table)[: -_CHECKSUM.size]
+    if ends[-1] != len(content) or _CHECKSUM.pack(crc32(content)) != table[-_CHECKSUM.size :]:
+        raise StoreDamaged("cannot read layer index: its table of changes is damaged")
     return [table[start:end] for start, end in pairwise(ends)]
 
 
