@@ -16,7 +16,8 @@ from layerstore.layer.names import shown
 WHITEOUT_PREFIX: Final = b".wh."
 OPAQUE_NAME: Final = b".wh..wh..opq"
 _AUFS_PREFIX: Final = b".wh..wh."
-_OVERLAY_MARKS: Final = (b"trusted.overlay.", b"user.overlay.")
+OVERLAY_MARKS: Final = (b"trusted.overlay.", b"user.overlay.")
+"""Prefixes of the attributes that overlayfs keeps for itself."""
 
 
 def read_changes(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -54,4 +55,4 @@ def _whiteout(path: bytes, name: bytes) -> Entry | None:
 
 
 def _unmarked(xattrs: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
-    return {name: value for name, value in xattrs.items() if not name.startswith(_OVERLAY_MARKS)}
+    return {name: value for name, value in xattrs.items() if not name.startswith(OVERLAY_MARKS)}

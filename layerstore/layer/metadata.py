@@ -1,12 +1,14 @@
-"""Owner, mode, attributes and times of one inode, set without a name that could lead elsewhere."""
+"""Owner, mode, attributes and times of one inode, set and read without a name that could lead elsewhere."""
 
 import errno
 import logging
 import os
-from typing import Final
+import stat
+from typing import Final, NamedTuple
 
 from layerstore.errors import MissingFeature
 from layerstore.layer.acl import ACCESS, DEFAULT
+from layerstore.layer.changeset import OVERLAY_MARKS
 from layerstore.layer.entry import Entry, Kind
 from layerstore.layer.names import shown
 from layerstore.layer.ownership import Ownership
@@ -17,6 +19,16 @@ _NANO: Final = 10**9
 _USER: Final = b"user."
 _HAVE_USER_XATTRS: Final = frozenset({Kind.REGULAR, Kind.DIRECTORY})
 _INODE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_KINDS: Final = {
+    stat.S_IFREG: Kind.REGULAR,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFCHR: Kind.CHARACTER,
+    stat.S_IFBLK: Kind.BLOCK,
+    stat.S_IFIFO: Kind.FIFO,
+}
+# What belongs to a file; other attributes (SELinux's label, IMA's digest) belong to the host it is on.
+_PORTABLE: Final = (_USER, b"trusted.", b"security.capability", ACCESS, DEFAULT)
 
 
 def restore(inode: int | bytes, entry: Entry, ownership: Ownership) -> None:
@@ -47,6 +59,63 @@ def restore_at(directory: int, name: bytes, entry: Entry, ownership: Ownership) 
         restore(b"/proc/self/fd/%d" % fd, entry, ownership)
     finally:
         os.close(fd)
+
+
+class Observed(NamedTuple):
+    """One name in a directory, as it was at a moment."""
+
+    status: os.stat_result
+    attributes: dict[bytes, bytes]
+    """All extended attributes, in byte order of their names."""
+    entry: Entry | None
+    """As a layer may have it, without overlayfs's and the host's attributes; None for a socket."""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is one."""
+        return stat.S_ISDIR(self.status.st_mode)
+
+
+def observe(directory: int, name: bytes, path: bytes) -> Observed | None:
+    """`name` in `directory`, whose entry is to be called `path`; None where it is not there. Opens nothing."""
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    attributes = _attributes(directory, name)
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind is None:
+        return Observed(status, attributes, None)
+    is_device = kind in (Kind.CHARACTER, Kind.BLOCK)
+    entry = Entry(
+        path,
+        kind,
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
+        *divmod(status.st_mtime_ns, _NANO),
+        size=status.st_size if kind is Kind.REGULAR else 0,
+        link=os.readlink(name, dir_fd=directory) if kind is Kind.SYMLINK else b"",
+        major=os.major(status.st_rdev) if is_device else 0,
+        minor=os.minor(status.st_rdev) if is_device else 0,
+        xattrs={each: value for each, value in attributes.items() if _is_portable(each)},
+    )
+    return Observed(status, attributes, entry)
+
+
+def _is_portable(attribute: bytes) -> bool:
+    return attribute.startswith(_PORTABLE) and not attribute.startswith(OVERLAY_MARKS)
+
+
+def _attributes(directory: int, name: bytes) -> dict[bytes, bytes]:
+    inode = b"/proc/self/fd/%d/%s" % (directory, name)
+    try:
+        names = sorted(map(os.fsencode, os.listxattr(inode, follow_symlinks=False)))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return {}
+    return {each: os.getxattr(inode, each, follow_symlinks=False) for each in names}
 
 
 def make_plain(directory: int) -> None:
