@@ -13,7 +13,7 @@ import click
 from lstore.cli.errors import raise_terminated, report
 from lstore.cli.parsing import LazyGroup
 from lstore.cli.session import Session
-from lstore.cli.settings import LOG_LEVELS, Settings, Streams, environment, streams
+from lstore.cli.settings import LOG_LEVELS, Settings, Streams, arm_crash_point, environment, streams
 from lstore.cli.verbs import FAMILIES, VERBS
 from lstore.version import __version__
 
@@ -23,7 +23,9 @@ _SUMMARY = "Pull, keep, stack, build and run container images, without a daemon.
 def main() -> NoReturn:
     """Run the command that the process was given, and exit with its status."""
     signal.signal(signal.SIGTERM, raise_terminated)
-    sys.exit(run(sys.argv[1:], streams(), environment()))
+    known = environment()
+    arm_crash_point(known)
+    sys.exit(run(sys.argv[1:], streams(), known))
 
 
 def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, str]) -> int:

@@ -17,9 +17,6 @@ no_trunc_option = click.option("--no-trunc", is_flag=True, help="Do not shorten 
 filter_option = click.option(
     "-f", "--filter", "filters", multiple=True, metavar="FILTER", help="Show those that pass KEY=VALUE"
 )
-long_filter_option = click.option(
-    "--filter", "filters", multiple=True, metavar="FILTER", help="Take those alone that pass KEY=VALUE"
-)
 yes_option = click.option("-f", "--force", is_flag=True, help="Do not ask")
 platform_option = click.option(
     "--platform", metavar="OS/ARCH", help="The platform to take, instead of this machine's"

@@ -1,12 +1,59 @@
-"""What every prune says at its end."""
+"""What the prunes have in common: their options, and what they say at their end."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import click
+
+from lstore.cli.options import parse_filters
 from lstore.cli.session import Session
-from lstore.cli.units import human_size
+from lstore.cli.units import human_size, parse_size
 
 if TYPE_CHECKING:
-    from lstore.engine.prune import Pruned
+    from lstore.engine.prune import Pruned, PruneRequest
+
+all_option = click.option(
+    "-a", "--all", "is_all", is_flag=True, help="Remove all unused images, not just nameless ones"
+)
+filter_option = click.option(
+    "--filter", "filters", multiple=True, metavar="FILTER", help="Remove only what passes KEY=VALUE"
+)
+unused_for_option = click.option(
+    "--unused-for", metavar="DURATION", help="Remove only what was not used for that long, like 720h"
+)
+keep_storage_option = click.option(
+    "--keep-storage", metavar="SIZE", help="Remove the least recently used until no more is left, like 20GB"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The options as they were given."""
+
+    is_all: bool
+    filters: Sequence[str]
+    unused_for: str | None
+    keep_storage: str | None
+
+    @property
+    def kind(self) -> str:
+        """The images that may go, in docker's words."""
+        return (
+            "images without at least one container associated to them" if self.is_all else "dangling images"
+        )
+
+    def request(self, session: Session) -> "PruneRequest":
+        """What the engine is asked for. Raises `UsageError`."""
+        from lstore.engine.images import parse_moment
+        from lstore.engine.prune import PruneRequest
+
+        return PruneRequest(
+            self.is_all,
+            parse_filters(self.filters),
+            parse_moment(self.unused_for, session.now()) if self.unused_for is not None else None,
+            parse_size(self.keep_storage) if self.keep_storage is not None else None,
+        )
 
 
 def show_pruned(session: Session, pruned: "Pruned") -> None:

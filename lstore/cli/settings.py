@@ -40,6 +40,19 @@ def environment() -> Mapping[str, str]:
     return MappingProxyType(dict(os.environ))
 
 
+def arm_crash_point(environment: Mapping[str, str]) -> None:
+    """Let this process die at the crash point that LSTORE_CRASH_AT names, ``name`` or ``name:reach``, if it does.
+
+    For tests alone: see `layerstore.disk.faults`.
+    """
+    wanted = environment.get("LSTORE_CRASH_AT", "")
+    if wanted:
+        from layerstore.disk import faults
+
+        name, _, reach = wanted.rpartition(":")
+        faults.arm(*((name, int(reach)) if reach.isdigit() else (wanted, 1)))
+
+
 def streams() -> Streams:
     """The standard streams of this process; one that was closed is empty, or swallows what is written."""
     stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()

@@ -3,9 +3,12 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+from layerstore.errors import UsageError
+
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _HOURS_OF = (("days", 24, 14 * 24), ("weeks", 7 * 24, 60 * 24), ("months", 30 * 24, 730 * 24))
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[kmgtpe]?)b?\Z", re.IGNORECASE)
 UNKNOWN = "N/A"
 
 
@@ -20,6 +23,14 @@ def human_size(size: int, precision: int = 4) -> str:
             return f"{value:.{precision}g}{unit}"
         value /= 1000
     return f"{value:.{precision}g}{_UNITS[-1]}"
+
+
+def parse_size(text: str) -> int:
+    """The bytes of ``20GB``, ``1.5g`` or ``4096``, in powers of 1000. Raises `UsageError`."""
+    match = _SIZE.match(text.strip())
+    if match is None:
+        raise UsageError(f"invalid size {text[:80]!r}", hint="write it as 500MB or 20GB")
+    return int(float(match["number"]) * 1000 ** " kmgtpe".index(match["unit"].lower() or " "))
 
 
 def human_duration(duration: timedelta) -> str:

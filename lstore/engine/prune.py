@@ -1,12 +1,15 @@
 """`image prune`, `system prune`: what is not used goes, with all that it alone needed."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from layerstore.errors import UsageError
 from layerstore.oci.digest import Digest
-from layerstore.store.gc import Plan
+from layerstore.store.gc import Plan, mark
+from layerstore.store.prune import plan_prune
+from layerstore.store.refs import Ref
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import plan
@@ -18,48 +21,68 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which images may go: nameless ones, or, with `named_too`, all that no container uses; past `filters`."""
+class PruneRequest:
+    """Which images may go: the nameless ones, or with `all_unused` all that no container stands on.
 
-    named_too: bool = False
-    filters: Mapping[str, Sequence[str]] | None = None
+    Of these only those that pass `filters` (until, label, label!), and were last used before `unused_since`;
+    with `keep_size`, in bytes, the least recently used ones until no more than that is left.
+    """
+
+    all_unused: bool = False
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unused_since: datetime | None = None
+    keep_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.filters and self.keep_size is not None:
+            raise UsageError("a size to keep and filters contradict each other")
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was said of the images that went, and what went with them; `plan.usage.size` is the bytes freed."""
+    """What to say of the images that went, and what went with them; `plan.usage.size` is the bytes freed."""
 
     events: tuple[Untagged | Deleted, ...]
     plan: Plan
 
 
-def prune_images(engine: "Engine", wanted: Wanted, now: datetime) -> Pruned:
-    """Remove unused images. Raises `UsageError` for an unknown filter, `StorageError`, `StoreDamaged`."""
-    return _prune(engine, wanted, now, with_ingests=False)
+def prune(engine: "Engine", request: PruneRequest, now: datetime, *, with_ingests: bool) -> Pruned:
+    """Remove unused images and what nothing needs; with downloads that broke off, if `with_ingests`. Durable.
 
-
-def prune_system(engine: "Engine", wanted: Wanted, now: datetime) -> Pruned:
-    """Remove unused images, downloads that broke off, and all that nothing needs. Raises as `prune_images`."""
-    return _prune(engine, wanted, now, with_ingests=True)
-
-
-def _prune(engine: "Engine", wanted: Wanted, now: datetime, *, with_ingests: bool) -> Pruned:
+    Raises `UsageError` for an unknown filter, `StorageError`, `StoreDamaged`.
+    """
     store = engine.store
     with store.locked():
-        table = store.refs.read()
-        images = catalog.images(store, table)
-        in_use = _in_use(engine.snapshotter.held_stacks())
-        unused = [image for image in images if not in_use(image) and (wanted.named_too or image.is_dangling)]
-        chosen = select(unused, wanted.filters or {}, now)
-        gone = {image.descriptor for image in chosen}
-        kept = {ref for image in images if image.descriptor not in gone for ref in image.refs}
-        doomed = dict.fromkeys(ref for image in chosen for ref in image.refs if ref not in kept)
-        events = events_of(tuple(doomed), images)
+        images = catalog.images(store, store.refs.read())
+        doomed = _doomed(engine, request, images, now)
         store.refs.update(lambda table: table.without(doomed.__contains__))
         leftover = plan(store, engine.snapshotter, with_ingests=with_ingests)
         leftover.execute()
-    return Pruned(events, leftover)
+    return Pruned(events_of(doomed, images), leftover)
 
 
-def _in_use(stacks: set[tuple[Digest, ...]]) -> Callable[[Image], bool]:
-    return lambda image: image.config is not None and image.config.diff_ids in stacks
+def _doomed(
+    engine: "Engine", request: PruneRequest, images: tuple[Image, ...], now: datetime
+) -> tuple[Ref, ...]:
+    """The refs that go: an index only if all its images may."""
+    store = engine.store
+    decided = plan_prune(
+        store,
+        mark(store),
+        all_unused=request.all_unused,
+        until=request.unused_since.timestamp() if request.unused_since is not None else None,
+        keep_size=request.keep_size,
+    )
+    stacks = engine.snapshotter.held_stacks()
+    chosen = {image.descriptor for image in select(images, request.filters, now)}
+    kept = {
+        ref
+        for image in images
+        if image.descriptor not in chosen or _is_in_use(image, stacks)
+        for ref in image.refs
+    }
+    return tuple(ref for ref in decided.refs if ref not in kept)
+
+
+def _is_in_use(image: Image, stacks: set[tuple[Digest, ...]]) -> bool:
+    return image.config is not None and image.config.diff_ids in stacks

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from layerstore.errors import UsageError
 from lstore.cli.format import Columns, list_lines, object_text
 from lstore.cli.table import align
-from lstore.cli.units import age, human_duration, human_size, timestamp
+from lstore.cli.units import age, human_duration, human_size, parse_size, timestamp
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -58,6 +58,20 @@ def test_cells_of_a_column_start_together(rows: list[list[str]]) -> None:
 )
 def test_sizes(size: int, precision: int, text: str) -> None:
     assert human_size(size, precision) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("4096", 4096), ("1.5g", 1_500_000_000), ("20GB", 20 * 10**9), ("3 kB", 3000), ("7b", 7)],
+)
+def test_sizes_that_people_write(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1XB", "1GiB", "1e3"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_size(text)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Prunes ask first and take what is unused; copies go between any two places."""
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,6 +65,33 @@ def test_all_means_named_images_too(replaced) -> None:
 def test_filters_hold_back(replaced, flag: str, left: int) -> None:
     assert replaced("image", "prune", "-af", "--filter", flag).status == 0
     assert count(replaced) == left
+
+
+def test_what_was_used_lately_stays(replaced, tmp_path: Path) -> None:
+    nameless = replaced("images", "-f", "dangling=true", "-q").out
+    digest = replaced("inspect", "-f", "{{.Descriptor.digest}}", nameless.strip()).out.strip()
+    manifest = tmp_path / "store/content/blobs/sha256" / digest.removeprefix("sha256:")
+    os.utime(manifest, (0, 0))
+
+    replaced("image", "prune", "-af", "--unused-for", "24h")
+
+    assert replaced("images", "--format", "{{.Repository}}").out == "mine\n"
+
+
+def test_the_least_recently_used_go_until_the_rest_fits(replaced) -> None:
+    assert count(replaced) == 2
+    replaced("image", "prune", "-af", "--keep-storage", "1GB")
+    assert count(replaced) == 2
+
+    replaced("image", "prune", "-af", "--keep-storage", "0")
+
+    assert count(replaced) == 0
+
+
+@pytest.mark.parametrize("flags", [["--keep-storage", "x"], ["--unused-for", "x"]])
+def test_limits_that_mean_nothing_remove_nothing(replaced, flags: list[str]) -> None:
+    assert replaced("image", "prune", "-af", *flags).status == 125
+    assert count(replaced) == 2
 
 
 def test_a_filter_that_prune_does_not_know_removes_nothing(replaced) -> None:

@@ -4,22 +4,40 @@ from collections.abc import Sequence
 
 import click
 
-from lstore.cli.options import long_filter_option, parse_filters, yes_option
+from lstore.cli.options import yes_option
 from lstore.cli.parsing import verb
-from lstore.cli.pruning import show_pruned
+from lstore.cli.pruning import (
+    Choice,
+    all_option,
+    filter_option,
+    keep_storage_option,
+    show_pruned,
+    unused_for_option,
+)
 from lstore.cli.session import Session
 from lstore.cli.verbs import PRUNE_IMAGES
 
 
 @verb(PRUNE_IMAGES)
-@click.option("-a", "--all", "is_all", is_flag=True, help="Remove all unused images, not just nameless ones")
+@all_option
 @yes_option
-@long_filter_option
+@filter_option
+@unused_for_option
+@keep_storage_option
 @click.pass_obj
-def command(session: Session, *, is_all: bool, force: bool, filters: Sequence[str]) -> None:
-    from lstore.engine.prune import Wanted, prune_images
+def command(
+    session: Session,
+    *,
+    is_all: bool,
+    force: bool,
+    filters: Sequence[str],
+    unused_for: str | None,
+    keep_storage: str | None,
+) -> None:
+    from lstore.engine.prune import prune
 
-    wanted = Wanted(is_all, parse_filters(filters))
-    kind = "images without at least one container associated to them" if is_all else "dangling images"
-    if force or session.confirm(f"WARNING! This will remove all {kind}."):
-        show_pruned(session, prune_images(session.engine(), wanted, session.now()))
+    choice = Choice(is_all, filters, unused_for, keep_storage)
+    request = choice.request(session)
+    warning = f"WARNING! This will remove all {choice.kind}."
+    if force or session.confirm(warning):
+        show_pruned(session, prune(session.engine(), request, session.now(), with_ingests=False))
