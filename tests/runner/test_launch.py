@@ -343,3 +343,25 @@ def test_containers_run_side_by_side(containers: Containers) -> None:
         outcomes = [future.result() for future in futures]
 
     assert outcomes == [Outcome(0, f"{number}\n", "") for number in range(16)]
+
+
+def test_a_launcher_killed_while_it_starts_leaves_no_process(containers: Containers) -> None:
+    for _ in range(10):
+        with containers.start("while :; do sleep 0.05; done") as launcher:
+            while not children_of(launcher.pid):
+                os.sched_yield()
+            launcher.kill()
+            assert launcher.stdout is not None
+            assert launcher.stdout.read() == ""
+
+
+def test_a_launcher_without_standard_descriptors_still_gives_the_process_three(
+    containers: Containers,
+) -> None:
+    containers.command = ("sh", "-c", 'exec "$@" <&- 2>&-', "sh")
+
+    outcome = containers.run(
+        "sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0; readlink /proc/self/fd/2"
+    )
+
+    assert outcome.output == "0\n1\n2\n3\n/dev/null\n/dev/null\n"
