@@ -28,9 +28,9 @@ def open(  # noqa: A001  # reads as lstore.open
     `driver` is a name that ``lstore info`` lists, or None for the best; `config` a TOML file; `environment`
     what proxies, credentials and the default root are read from. Touches nothing yet. Raises `UsageError`.
     """
-    import os
+    import os  # noqa: PLC0415  # see above: light
 
-    from lstore.engine.engine import Engine, default_root
+    from lstore.engine.engine import Engine, default_root  # noqa: PLC0415  # likewise
 
     known = environment or {}
     place = root or default_root(os.geteuid(), known)
