@@ -157,8 +157,9 @@ def plan_collection(
     manifests = tuple(sorted((path for path in dead if ranks[path] < _LEAF), key=ranks.__getitem__))
     leaves = tuple(path for path in dead if ranks[path] == _LEAF)
     layers = tuple(store.layers.path(each) for each in store.layers.names() if each not in marked.layers)
+    leavings += store.layers.spent_lists(marked.layers)
     usage = _usage(dead, snapshots, layers, ingests, leavings)
-    return Plan(manifests, leaves, layers, snapshots, ingests, leavings, usage, ())
+    return Plan(manifests, leaves, layers, snapshots, ingests, leavings, usage)
 
 
 def _usage(*groups: Iterable[str]) -> Usage:

@@ -10,7 +10,7 @@ docs/adr/0002-derived-layers-are-sealed-later.md has the measurements.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 
 from layerstore.disk.faults import CrashPoint
@@ -123,6 +123,14 @@ class Layers:
         """
         remove_trees(map(self.path, diff_ids))
 
+    def spent_lists(self, alive: Set[Digest]) -> tuple[str, ...]:
+        """The paths of unsealed lists that name none of the layers `alive`."""
+        paths = [
+            self._list_path(),
+            *(os.path.join(self._layout.layers, name) for name in self._older_lists()),
+        ]
+        return tuple(path for path in paths if os.path.exists(path) and not _read_list(path) & alive)
+
     def _holds(self, diff_id: Digest, verify: Verify) -> bool:
         path = self.path(diff_id)
         if not os.path.isdir(path) or not verify(diff_id, path):
@@ -134,15 +142,17 @@ class Layers:
         names = os.listdir(self._layout.layers)
         return [name for name in names if name.startswith(_UNSEALED) and name != _UNSEALED + self._boot]
 
+    def _list_path(self) -> str:
+        return os.path.join(self._layout.layers, _UNSEALED + self._boot)
+
     def _unsealed(self) -> set[Digest]:
-        return _read_list(os.path.join(self._layout.layers, _UNSEALED + self._boot))
+        return _read_list(self._list_path())
 
     def _write_list(self, diff_ids: set[Digest]) -> None:
-        path = os.path.join(self._layout.layers, _UNSEALED + self._boot)
         if diff_ids:
-            write_file(path, "".join(f"{each}\n" for each in sorted(diff_ids)).encode())
+            write_file(self._list_path(), "".join(f"{each}\n" for each in sorted(diff_ids)).encode())
         else:
-            remove_file(path)
+            remove_file(self._list_path())
 
 
 def read_boot_id(path: str = "/proc/sys/kernel/random/boot_id") -> str:
