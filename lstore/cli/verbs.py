@@ -25,6 +25,7 @@ class Family:
     verbs: Mapping[str, Verb]
 
 
+COMPLETION = Verb("completion", "Write a shell's completion script")
 COPY = Verb("copy", "Copy images between registries, layouts, archives and the store")
 FSCK = Verb("fsck", "Check the store, and repair it")
 HISTORY = Verb("history", "Show how an image came to be, layer by layer")
@@ -80,6 +81,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 VERBS: Mapping[str, Verb] = {
+    "completion": COMPLETION,
     "copy": COPY,
     "fsck": FSCK,
     "history": HISTORY,

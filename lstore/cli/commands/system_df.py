@@ -16,12 +16,14 @@ from lstore.cli.verbs import SYSTEM_DF
 if TYPE_CHECKING:
     from lstore.engine.df import ImageUsage, Kind
 
+_SHOWN = ("Type", "TotalCount", "Active", "Size", "Reclaimable")
 _KINDS = {
     "Type": "TYPE",
     "TotalCount": "TOTAL",
     "Active": "ACTIVE",
     "Size": "SIZE",
     "Reclaimable": "RECLAIMABLE",
+    "Bytes": "BYTES",
 }
 _IMAGES = {
     "Repository": "REPOSITORY",
@@ -45,7 +47,7 @@ def command(session: Session, *, verbose: bool, form: str | None) -> None:
     if verbose and form is not None:
         raise UsageError("--verbose and --format contradict each other")
     usage = disk_usage(session.engine())
-    session.lines(list_lines(map(_kind_row, usage.kinds), Columns(_KINDS, tuple(_KINDS)), form))
+    session.lines(list_lines(map(_kind_row, usage.kinds), Columns(_KINDS, _SHOWN), form))
     if verbose:
         now = session.now()
         rows = [_image_row(each, now) for each in usage.images]
@@ -57,6 +59,7 @@ def _kind_row(kind: "Kind") -> Row:
     share = f" ({100 * kind.reclaimable // kind.size}%)" if kind.size else ""
     return {
         "Active": str(kind.active),
+        "Bytes": kind.size,
         "Reclaimable": human_size(kind.reclaimable) + share,
         "Size": human_size(kind.size),
         "TotalCount": str(kind.total),

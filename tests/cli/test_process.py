@@ -1,0 +1,90 @@
+"""The command as a process: pipes that close, signals, streams that are not there."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "lstore.cli.main"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"LSTORE_ROOT": str(tmp_path / "store"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["images", "--help"], ["images"]])
+def test_a_reader_that_went_away_is_no_noise(environment: dict[str, str], arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    result = subprocess.run(
+        [*COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, env=environment, check=False
+    )
+
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_work_and_leaves_nothing(
+    environment: dict[str, str], number: signal.Signals, status: int
+) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "import", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(bytes(1 << 20))  # it now reads on, and waits for more
+        process.stdin.flush()
+        assert process.stderr.readline() == b"layer: Reading\n"
+
+        process.send_signal(number)
+        rest = process.stderr.read()
+
+    assert process.returncode == status
+    assert rest.strip() == b""
+    clean = subprocess.run([*COMMAND, "fsck", "-q"], capture_output=True, env=environment, check=False)
+    assert clean.stdout == b"The store is clean\n"
+    assert os.listdir(Path(environment["LSTORE_ROOT"]) / "ingest") == []
+
+
+def test_streams_that_are_closed_are_no_crash(environment: dict[str, str]) -> None:
+    result = subprocess.run(
+        ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *COMMAND, "images"], env=environment, check=False
+    )
+
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_written(environment: dict[str, str], shell: str) -> None:
+    result = subprocess.run(
+        [*COMMAND, "completion", shell], capture_output=True, text=True, env=environment, check=True
+    )
+
+    assert "_LSTORE_COMPLETE" in result.stdout
+    assert result.stderr == ""
+
+
+def test_disk_usage_is_what_du_says(environment: dict[str, str], tmp_path: Path) -> None:
+    archive = tmp_path / "archive.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", str(Path(__file__).parent), "."], check=True)
+    subprocess.run([*COMMAND, "import", "-q", str(archive), "tests"], env=environment, check=True)
+
+    shown = subprocess.run(
+        [*COMMAND, "system", "df", "--format", "{{.Bytes}}"],
+        capture_output=True, text=True, env=environment, check=True,
+    )  # fmt: skip
+
+    whole = subprocess.run(
+        ["du", "-s", "-B1", environment["LSTORE_ROOT"]], capture_output=True, text=True, check=True
+    )
+    assert sum(map(int, shown.stdout.split())) == int(whole.stdout.split()[0])
