@@ -1,4 +1,4 @@
-"""`login`, `logout`, `search`: what concerns a registry and no image."""
+"""`login`, `logout`: who we are at a registry."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,6 @@ from layerstore.oci.reference import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
-    from registry_client.search import Found
 
 
 def registry_name(text: str) -> str:
@@ -46,16 +45,3 @@ def logout(engine: "Engine", registry: str) -> bool:
     from registry_client.credentials import CredentialFiles
 
     return CredentialFiles.of_environment(engine.environment).erase(registry)
-
-
-def search(engine: "Engine", term: str, *, limit: int) -> tuple["Found", ...]:
-    """At most `limit` repositories for `term`, which may start with a registry: ``host:5000/term``.
-
-    Raises `RegistryError`.
-    """
-    registry, slash, rest = term.partition("/")
-    is_host = bool(slash) and (any(mark in registry for mark in ".:[") or registry == "localhost")
-    with engine.registries() as client:
-        if is_host:
-            return client.search(registry_name(registry), rest, limit=limit)
-        return client.search(DEFAULT_REGISTRY, term, limit=limit)

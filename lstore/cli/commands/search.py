@@ -30,7 +30,7 @@ _COLUMNS = Columns(_HEADINGS, tuple(_HEADINGS))
 def command(
     session: Session, *, term: str, limit: int, filters: Sequence[str], form: str | None, no_trunc: bool
 ) -> None:
-    from lstore.engine.login import search
+    from lstore.engine.search import search
 
     is_wanted = _Wanted(filters)
     found = search(session.engine(), term, limit=limit)

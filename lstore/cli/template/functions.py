@@ -41,7 +41,7 @@ def is_true(value: Value) -> bool:
     return bool(value)
 
 
-def json(value: Value) -> str:
+def _json(value: Value) -> str:
     """`value` as compact JSON, keys in their order."""
     return jsonlib.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
@@ -64,44 +64,44 @@ def _list(value: Value) -> Sequence[Value]:
     return value
 
 
-def join(elements: Value, separator: Value) -> Value:
+def _join(elements: Value, separator: Value) -> Value:
     return _text(separator).join(go_string(element) for element in _list(elements or []))
 
 
-def split(text: Value, separator: Value) -> Value:
+def _split(text: Value, separator: Value) -> Value:
     return _text(text).split(_text(separator)) if separator else list(_text(text))
 
 
-def upper(text: Value) -> Value:
+def _upper(text: Value) -> Value:
     return _text(text).upper()
 
 
-def lower(text: Value) -> Value:
+def _lower(text: Value) -> Value:
     return _text(text).lower()
 
 
-def title(text: Value) -> Value:
+def _title(text: Value) -> Value:
     """The first letter of each word in upper case, the others as they are: Go's ``strings.Title``."""
     return re.sub(r"(?<!\w)\w", lambda match: match.group().upper(), _text(text))
 
 
-def truncate(text: Value, length: Value) -> Value:
+def _truncate(text: Value, length: Value) -> Value:
     return _text(text)[: max(0, _integer(length))]
 
 
-def pad(text: Value, before: Value, after: Value) -> Value:
+def _pad(text: Value, before: Value, after: Value) -> Value:
     """`text` between so many spaces; nothing for the empty string, as docker does."""
     left, right = (min(max(0, _integer(count)), MAX_WIDTH) for count in (before, after))
     return " " * left + _text(text) + " " * right if text else ""
 
 
-def length(value: Value) -> Value:
+def _length(value: Value) -> Value:
     if not isinstance(value, str | Mapping | Sequence):
         raise BadArguments(f"{go_string(value)[:40]} has no length")
     return len(value.encode(errors="surrogateescape")) if isinstance(value, str) else len(value)
 
 
-def index(value: Value, *keys: Value) -> Value:
+def _index(value: Value, *keys: Value) -> Value:
     """The element that `keys` lead to; the empty string for a key that an object lacks."""
     for key in keys:
         if isinstance(value, Mapping):
@@ -114,7 +114,7 @@ def index(value: Value, *keys: Value) -> Value:
     return value
 
 
-def cut(value: Value, *bounds: Value) -> Value:
+def _cut(value: Value, *bounds: Value) -> Value:
     """Go's ``slice``: the part of a string or list from the first bound to before the second."""
     whole = value if isinstance(value, str) else _list(value)
     numbers = [_integer(bound) for bound in bounds]
@@ -191,7 +191,7 @@ def _comparable(left: Value, right: Value) -> None:
     raise BadArguments(f"cannot compare {go_string(left)[:40]} with {go_string(right)[:40]}")
 
 
-def equal(first: Value, *others: Value) -> Value:
+def _equal(first: Value, *others: Value) -> Value:
     """Whether `first` equals any of `others`."""
     if not others:
         raise BadArguments("nothing to compare with")
@@ -200,7 +200,7 @@ def equal(first: Value, *others: Value) -> Value:
     return any(first == other for other in others)
 
 
-def less(left: Value, right: Value) -> Value:
+def _less(left: Value, right: Value) -> Value:
     _comparable(left, right)
     if isinstance(left, str) and isinstance(right, str):
         return left < right
@@ -218,26 +218,26 @@ def _or(*values: Value) -> Value:
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    "json": json,
-    "join": join,
-    "split": split,
-    "upper": upper,
-    "lower": lower,
-    "title": title,
-    "truncate": truncate,
-    "pad": pad,
-    "len": length,
-    "index": index,
-    "slice": cut,
+    "json": _json,
+    "join": _join,
+    "split": _split,
+    "upper": _upper,
+    "lower": _lower,
+    "title": _title,
+    "truncate": _truncate,
+    "pad": _pad,
+    "len": _length,
+    "index": _index,
+    "slice": _cut,
     "print": _print,
     "println": _println,
     "printf": _printf,
-    "eq": equal,
-    "ne": lambda left, right: not equal(left, right),
-    "lt": less,
-    "gt": lambda left, right: less(right, left),
-    "le": lambda left, right: not less(right, left),
-    "ge": lambda left, right: not less(left, right),
+    "eq": _equal,
+    "ne": lambda left, right: not _equal(left, right),
+    "lt": _less,
+    "gt": lambda left, right: _less(right, left),
+    "le": lambda left, right: not _less(right, left),
+    "ge": lambda left, right: not _less(left, right),
     "and": _and,
     "or": _or,
     "not": lambda value: not is_true(value),
