@@ -26,7 +26,10 @@ class Family:
 
 
 COMPLETION = Verb("completion", "Write a shell's completion script")
+CAT = Verb("cat", "Write files of an image to standard output")
 COPY = Verb("copy", "Copy images between registries, layouts, archives and the store")
+DIFF = Verb("diff", "Show how the files of two images differ")
+EXPLORE = Verb("explore", "Show what is in an image: layers, files, waste and duplicates")
 FSCK = Verb("fsck", "Check the store, and repair it")
 HISTORY = Verb("history", "Show how an image came to be, layer by layer")
 IMAGES = Verb("images", "List images")
@@ -36,6 +39,7 @@ INSPECT = Verb("inspect", "Show all there is to know about images")
 LOAD = Verb("load", "Load images from an archive, a layout directory or standard input")
 LOGIN = Verb("login", "Keep credentials for a registry")
 LOGOUT = Verb("logout", "Forget the credentials for a registry")
+LS = Verb("ls", "List files of an image")
 PRUNE_IMAGES = Verb("image_prune", "Remove unused images")
 PULL = Verb("pull", "Download images from a registry")
 PUSH = Verb("push", "Upload images to a registry")
@@ -81,8 +85,11 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 VERBS: Mapping[str, Verb] = {
+    "cat": CAT,
     "completion": COMPLETION,
     "copy": COPY,
+    "diff": DIFF,
+    "explore": EXPLORE,
     "fsck": FSCK,
     "history": HISTORY,
     "images": IMAGES,
@@ -92,6 +99,7 @@ VERBS: Mapping[str, Verb] = {
     "load": LOAD,
     "login": LOGIN,
     "logout": LOGOUT,
+    "ls": LS,
     "pull": PULL,
     "push": PUSH,
     "rmi": RMI,

@@ -13,6 +13,8 @@ from lstore.cli.template.nodes import Value
 
 Function = Callable[..., Value]
 
+_DIGITS = 6
+"""Digits after the point where a template does not say how many."""
 MAX_WIDTH = 1 << 16
 """Columns that padding may ask for."""
 
@@ -33,7 +35,7 @@ def go_string(value: Value) -> str:
         return "map[" + " ".join(f"{key}:{go_string(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, Sequence):
         return "[" + " ".join(go_string(element) for element in value) + "]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0")
 
 
 def is_true(value: Value) -> bool:
@@ -147,38 +149,61 @@ def _printf(template: Value, *values: Value) -> Value:
             return "%"
         if not remaining:
             return f"%!{match['verb']}(MISSING)"
-        return _formatted(match, remaining.pop(0))
+        return _padded(match, remaining.pop(0))
 
     result = _VERB.sub(one, _text(template))
     if remaining:
-        result += "%!(EXTRA " + ", ".join(go_string(value) for value in remaining) + ")"
+        result += "%!(EXTRA " + ", ".join(_typed(value) for value in remaining) + ")"
     return result
 
 
-def _formatted(match: re.Match[str], value: Value) -> str:
-    verb, precision = match["verb"], match["precision"]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if int(match["width"] or 0) > MAX_WIDTH or int(precision or 0) > MAX_WIDTH:
-        raise BadArguments("width or precision is too large")
-    if verb in ("s", "v"):
-        text = go_string(value)
-        text = text[: int(precision or 0)] if precision is not None else text
-    elif verb == "q":
-        text = jsonlib.dumps(go_string(value), ensure_ascii=False)
-    elif verb == "t" and isinstance(value, bool):
-        text = go_string(value)
-    elif verb in ("d", "x", "X", "o", "b") and isinstance(value, int) and is_number:
-        text = format(value, verb)
-    elif verb in ("f", "e", "g") and is_number:
-        text = format(value, f".{precision or 6}{verb}")
-    else:
-        return f"%!{verb}({go_string(value)})"
+def _padded(match: re.Match[str], value: Value) -> str:
     width = int(match["width"] or 0)
-    if "+" in match["flags"] and is_number and not text.startswith("-"):
+    precision = None if match["precision"] is None else int(match["precision"] or 0)
+    if width > MAX_WIDTH or (precision or 0) > MAX_WIDTH:
+        raise BadArguments("width or precision is too large")
+    text = _formatted(match["verb"], value, precision)
+    if text is None:
+        return f"%!{match['verb']}({_typed(value)})"
+    if "+" in match["flags"] and _is_number(value) and not text.startswith("-"):
         text = f"+{text}"
     if "-" in match["flags"]:
         return text.ljust(width)
-    return text.zfill(width) if "0" in match["flags"] and is_number else text.rjust(width)
+    return text.zfill(width) if "0" in match["flags"] and _is_number(value) else text.rjust(width)
+
+
+def _formatted(verb: str, value: Value, precision: int | None) -> str | None:
+    """`value` as Go's fmt formats it for `verb`; None where they do not fit."""
+    match verb:
+        case "v":
+            return go_string(value)
+        case "s" if not isinstance(value, bool | int | float):
+            return go_string(value)[:precision]
+        case "q" if isinstance(value, str):
+            return jsonlib.dumps(value, ensure_ascii=False)
+        case "t" if isinstance(value, bool):
+            return go_string(value)
+        case "x" | "X" if isinstance(value, str):
+            text = value.encode(errors="surrogateescape").hex()
+            return text.upper() if verb == "X" else text
+        case "d" | "x" | "X" | "o" | "b" if isinstance(value, int) and _is_number(value):
+            return format(value, verb)
+        case "f" | "e" | "g" if isinstance(value, float):
+            if precision is None and verb == "g":
+                return go_string(value)
+            return format(value, f".{_DIGITS if precision is None else precision}{verb}")
+    return None
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _typed(value: Value) -> str:
+    """``int=1``, as Go's fmt shows an operand that does not fit."""
+    names = {bool: "bool", int: "int", float: "float64", str: "string"}
+    name = names.get(type(value))
+    return go_string(value) if name is None else f"{name}={go_string(value)}"
 
 
 def _comparable(left: Value, right: Value) -> None:
