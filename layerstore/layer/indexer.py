@@ -17,8 +17,8 @@ from layerstore.layer.changes import Facts
 from layerstore.layer.indexer_main import ANSWER, OK, PROGRESS
 
 _START: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from layerstore.layer.indexer_main import main; sys.exit(main(sys.argv[1:]))"
+    "import os, sys; sys.path.insert(0, sys.argv[1]); "
+    "from layerstore.layer.indexer_main import main; os._exit(main(sys.argv[2:]))"
 )
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(layerstore.__file__)))
 _NO_UUID: Final = bytes(16)

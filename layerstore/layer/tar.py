@@ -24,7 +24,7 @@ from layerstore.layer.pax import (
 )
 from layerstore.layer.source import BLOCK, Source, padded
 from layerstore.layer.sparse import MAX_FILE_SIZE, is_sparse, read_old, read_pax
-from layerstore.layer.tar_header import Header, parse_header
+from layerstore.layer.tar_header import TYPE_AT, Header, extension_size, parse_header
 
 _ZEROS: Final = bytes(BLOCK)
 _KINDS: Final = {
@@ -48,13 +48,15 @@ _GLOBAL: Final = b"g"
 _LONG_NAME: Final = b"L"
 _LONG_LINK: Final = b"K"
 _LABEL: Final = b"V"
-_EXTENSIONS: Final = _LOCAL + _GLOBAL + _LONG_NAME + _LONG_LINK + _LABEL
+_LONG: Final = _LONG_NAME + _LONG_LINK
+_EXTENSIONS: Final = _LOCAL + _GLOBAL + _LONG + _LABEL
 _MAX_ID: Final = (1 << 32) - 2
 """The kernel's (uid_t)-1 means "no id"."""
 _MAX_DEVICE_MAJOR: Final = (1 << 12) - 1
 _MAX_DEVICE_MINOR: Final = (1 << 20) - 1
 _MAX_SECONDS: Final = 1 << 62
 _NUMBERS: Final = frozenset({b"size", b"uid", b"gid", b"mtime"})
+_GLOBAL_KEYS: Final = _NUMBERS | {b"path", b"linkpath"}
 
 
 def read_entries(source: Source) -> Iterator[Entry]:
@@ -92,11 +94,12 @@ class _Reader:
             if not block[0] and block == _ZEROS:
                 self._check_end_marker()
                 return
-            header = parse_header(block)
             self._offset += BLOCK
-            if header.type in _EXTENSIONS:
-                self._extend(header)
-            elif self._records is None and self._name is None and self._link is None and not self._global:
+            if block[TYPE_AT] in _EXTENSIONS:
+                self._extend(block[TYPE_AT], extension_size(block))
+                continue
+            header = parse_header(block)
+            if self._records is None and self._name is None and self._link is None and not self._global:
                 yield self._entry(header, block, header.name, header.link)
             else:
                 yield self._extended_entry(header, block)
@@ -117,48 +120,50 @@ class _Reader:
         if not (self._records is None and self._name is None and self._link is None):
             raise InvalidLayer("cannot read layer: the tar ends between an extended header and its entry")
 
-    def _extend(self, header: Header) -> None:
+    def _extend(self, kind: int, size: int) -> None:
         """Take in an extended header: it holds for the next entry, or (``g``) for all to come."""
-        kind = header.type
-        bound = PATH_MAX if kind in (_LONG_NAME, _LONG_LINK) else MAX_PAX_SIZE
-        if not 0 <= header.size <= bound:
-            raise LimitExceeded(f"cannot read layer: extended header of {header.size} bytes, at most {bound}")
-        data = self._source.pread(self._offset, header.size)
-        if len(data) < header.size:
+        bound = PATH_MAX if kind in _LONG else MAX_PAX_SIZE
+        if not 0 <= size <= bound:
+            raise LimitExceeded(f"cannot read layer: extended header of {size} bytes, at most {bound}")
+        data = self._source.pread(self._offset, size)
+        if len(data) < size:
             raise InvalidLayer("cannot read layer: the tar ends inside an extended header")
-        self._offset += padded(header.size)
+        self._offset += padded(size)
         if kind in _LOCAL:
             self._records = parse_records(data)
-        elif kind == _GLOBAL:
-            self._global.update(parse_records(data))
-        elif kind == _LONG_NAME:
+        elif kind in _GLOBAL:
+            # The others describe one file by nature; kept, they would cost every entry to come.
+            found = parse_records(data).items()
+            self._global.update((key, value) for key, value in found if key in _GLOBAL_KEYS)
+        elif kind in _LONG_NAME:
             self._name = data.partition(b"\0")[0]
-        elif kind == _LONG_LINK:
+        elif kind in _LONG_LINK:
             self._link = data.partition(b"\0")[0]
 
     def _extended_entry(self, header: Header, block: bytes) -> Entry:
         """The entry of `header` as the extended headers before it correct it."""
         name = header.name if self._name is None else self._name
         link = header.link if self._link is None else self._link
-        records = {**self._global, **(self._records or {})}
+        records = self._records or {}
+        if self._global:
+            records = {**self._global, **records}
         self._forget()
         if b"" in records.values():
             # POSIX: an empty value takes an earlier one back; only an attribute's may really be empty.
             records = {key: value for key, value in records.items() if value or b".xattr." in key}
         name = records.get(b"GNU.sparse.name") or records.get(b"path") or name
         link = records.get(b"linkpath") or link
-        nsec = 0
         if not records.keys().isdisjoint(_NUMBERS):
-            header, nsec = _corrected(header, records)
+            header = _corrected(header, records)
         entry = self._entry(header, block, name, link, records)
         xattrs = extended_attributes(records)
-        return entry._replace(nsec=nsec, xattrs=xattrs) if nsec or xattrs else entry
+        return entry._replace(xattrs=xattrs) if xattrs else entry
 
     def _entry(
         self, header: Header, block: bytes, name: bytes, link: bytes, records: Records | None = None
     ) -> Entry:
         """The entry of `header`; moves on past its data."""
-        _, mode, uid, gid, size, mtime, flag, _, major, minor = header
+        _, mode, uid, gid, size, mtime, flag, _, major, minor, nsec = header
         kind = _KINDS.get(flag)
         if kind is None:
             raise UnsupportedContent(f"cannot read {shown(name)}: tar entry type {flag!r}")
@@ -173,13 +178,13 @@ class _Reader:
                 size, data, regions = self._sparse(flag, block, size, records or {})
             else:
                 self._offset = data + padded(size)
-            return Entry(path, kind, mode, uid, gid, mtime, 0, size, data, b"", 0, 0, NO_XATTRS, regions)
+            return Entry(path, kind, mode, uid, gid, mtime, nsec, size, data, b"", 0, 0, NO_XATTRS, regions)
         if kind is _REGULAR:  # a directory, before ustar had a type for it
             kind = Kind.DIRECTORY
             if size:
                 raise InvalidLayer(f"cannot read {shown(path)}: a directory with data")
         return self._dataless(
-            Entry(path, kind, mode, uid, gid, mtime, major=major, minor=minor), header, link
+            Entry(path, kind, mode, uid, gid, mtime, nsec, major=major, minor=minor), header, link
         )
 
     def _sparse(self, flag: bytes, block: bytes, stored: int, records: Records) -> tuple[int, int, Regions]:
@@ -203,10 +208,15 @@ class _Reader:
         return entry
 
 
-def _corrected(header: Header, records: Records) -> tuple[Header, int]:
-    """`header` with the numbers that PAX `records` give more exactly, and the nanoseconds of its mtime."""
-    size = decimal(records[b"size"]) if b"size" in records else header.size
-    uid = decimal(records[b"uid"]) if b"uid" in records else header.uid
-    gid = decimal(records[b"gid"]) if b"gid" in records else header.gid
-    mtime, nsec = timestamp(records[b"mtime"]) if b"mtime" in records else (header.mtime, 0)
-    return header._replace(size=size, uid=uid, gid=gid, mtime=mtime), nsec
+def _corrected(header: Header, records: Records) -> Header:
+    """`header` with the numbers that PAX `records` give more exactly."""
+    name, mode, uid, gid, size, mtime, kind, link, major, minor, nsec = header
+    if b"size" in records:
+        size = decimal(records[b"size"])
+    if b"uid" in records:
+        uid = decimal(records[b"uid"])
+    if b"gid" in records:
+        gid = decimal(records[b"gid"])
+    if b"mtime" in records:
+        mtime, nsec = timestamp(records[b"mtime"])
+    return Header(name, mode, uid, gid, size, mtime, kind, link, major, minor, nsec)

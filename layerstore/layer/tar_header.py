@@ -10,13 +10,17 @@ from zlib import adler32
 
 from layerstore.errors import InvalidLayer
 
-_LAYOUT: Final = struct.Struct("100s8s8s8s12s12s8sc100s8s64x8s8s155s12x")
+_LAYOUT: Final = struct.Struct("100s24s12s12s8xc100s8s64x8s8s155s12x")
 _USTAR: Final = b"ustar\0"
+TYPE_AT: Final = 156
+"""Where the type flag stands in a header."""
+_SIZE: Final = slice(124, 136)
 _CHECKSUM: Final = slice(148, 156)
 _SPACES_SUM: Final = 8 * ord(" ")
 _ADLER_MODULUS: Final = 65521
 _BASE_256: Final = 0x80
 _DEVICES: Final = b"34"
+_NO_DEVICE: Final = (0, 0)
 
 
 class Header(NamedTuple):
@@ -32,31 +36,34 @@ class Header(NamedTuple):
     link: bytes
     major: int
     minor: int
+    nsec: int = 0
+    """Nanoseconds past `mtime`: a block has none, but extended headers do."""
 
 
 def parse_header(block: bytes) -> Header:
     """The header in `block`, 512 bytes that are not all zero. Raises `InvalidLayer`."""
-    (name, mode, uid, gid, size, mtime, checksum, kind, link, magic, major, minor, prefix) = _LAYOUT.unpack(
-        block
-    )
-    _verify_checksum(block, checksum)
+    name, owner, size, mtime, kind, link, magic, major, minor, prefix = _LAYOUT.unpack(block)
+    _verify_checksum(block)
     name = name.partition(b"\0")[0]
     # GNU's magic is "ustar  ": it keeps times and sparse maps where POSIX has the prefix.
-    if magic[:6] == _USTAR and prefix[0]:
+    if prefix[0] and magic[:6] == _USTAR:
         name = prefix.partition(b"\0")[0] + b"/" + name
-    is_device = kind in _DEVICES
-    return Header(
-        name,
-        number(mode) & 0o7777,
-        number(uid),
-        number(gid),
-        number(size),
-        number(mtime),
-        kind,
-        link.partition(b"\0")[0],
-        number(major) if is_device else 0,
-        number(minor) if is_device else 0,
-    )
+    mode, uid, gid = _owner(owner)
+    link = link.partition(b"\0")[0] if link[0] else b""
+    numbers = (number(major), number(minor)) if kind in _DEVICES else _NO_DEVICE
+    return Header(name, mode, uid, gid, number(size), number(mtime), kind, link, *numbers)
+
+
+def extension_size(block: bytes) -> int:
+    """The size in the header `block` where nothing else in it matters. Raises `InvalidLayer`."""
+    _verify_checksum(block)
+    return number(block[_SIZE])
+
+
+@lru_cache(maxsize=1024)
+def _owner(fields: bytes) -> tuple[int, int, int]:
+    """Permission bits, uid and gid: an image has few combinations."""
+    return number(fields[:8]) & 0o7777, number(fields[8:16]), number(fields[16:])
 
 
 @lru_cache(maxsize=4096)
@@ -80,8 +87,9 @@ def number(field: bytes) -> int:
         raise InvalidLayer(f"cannot read tar header: {field!r} is not octal") from error
 
 
-def _verify_checksum(block: bytes, field: bytes) -> None:
+def _verify_checksum(block: bytes) -> None:
     """The sum of all bytes, its own field counted as spaces, must be what the header says."""
+    field = block[_CHECKSUM]
     stored = number(field)
     # adler32's low half is 1 + the sum of the bytes, in C: ten times as fast as sum().
     low = adler32(block) & 0xFFFF
