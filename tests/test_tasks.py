@@ -103,12 +103,15 @@ def test_a_failure_asks_the_running_siblings_to_stop() -> None:
     assert stopped.is_set()
 
 
-def test_a_cancellation_from_outside_ends_in_cancelled() -> None:
+def test_after_a_cancellation_from_outside_no_call_starts() -> None:
+    started: list[int] = []
     cancellation = Cancellation()
     cancellation.cancel()
 
     with pytest.raises(Cancelled):
-        run_all([cancellation.check, cancellation.check], limit=2, cancellation=cancellation)
+        run_all([partial(started.append, each) for each in range(9)], limit=2, cancellation=cancellation)
+
+    assert started == []
 
 
 def test_cancelled_slips_through_handlers_of_exceptions() -> None:

@@ -303,21 +303,23 @@ def test_a_member_that_is_no_plain_file_is_refused_without_blocking(
 
 
 @pytest.mark.parametrize("parent", ["blobs", "blobs/sha256"])
+@pytest.mark.parametrize("is_outside", [True, False], ids=["outside", "inside"])
 def test_blobs_are_neither_read_nor_written_through_a_linked_directory(
-    written: Path, tmp_path: Path, parent: str
+    written: Path, tmp_path: Path, parent: str, is_outside: bool
 ) -> None:
     layout = LayoutDirectory.open(str(written))
     root = layout.resolve("v1")
-    (written / parent).rename(tmp_path / "elsewhere")
-    (written / parent).symlink_to(tmp_path / "elsewhere")
-    before = sorted(os.listdir(tmp_path / "elsewhere"))
+    elsewhere = (tmp_path if is_outside else written) / "elsewhere"
+    (written / parent).rename(elsewhere)
+    (written / parent).symlink_to(os.path.relpath(elsewhere, (written / parent).parent))
+    before = sorted(os.listdir(elsewhere))
 
     with pytest.raises(InvalidArchive, match="symbolic link"):
         read_document(layout, root)
     with pytest.raises(InvalidArchive, match="symbolic link"):
         layout.push(some_blob(), partial(opened_bytes, b"data"))
 
-    assert sorted(os.listdir(tmp_path / "elsewhere")) == before
+    assert sorted(os.listdir(elsewhere)) == before
 
 
 @pytest.mark.root

@@ -221,3 +221,27 @@ def test_a_hostile_header_ends_in_a_typed_error(
 
     with pytest.raises(LstoreError), open_archive(str(path), spool_directory):
         pass
+
+
+def test_a_document_that_is_sparse_is_refused(tmp_path: Path, spool_directory: str) -> None:
+    info = tarfile.TarInfo("manifest.json")
+    info.size = 2
+    info.pax_headers = {"GNU.sparse.size": "8", "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,2"}
+    path = tmp_path / "archive"
+    path.write_bytes(info.tobuf(format=tarfile.PAX_FORMAT) + b"[]".ljust(512, b"\0") + bytes(1024))
+
+    with pytest.raises(InvalidArchive, match="sparse"), open_archive(str(path), spool_directory):
+        pass
+
+
+def test_a_document_of_many_gigabytes_is_refused_before_it_is_read(
+    tmp_path: Path, spool_directory: str
+) -> None:
+    info = tarfile.TarInfo("manifest.json")
+    info.size = 1 << 36
+    path = tmp_path / "archive"
+    path.write_bytes(info.tobuf(format=tarfile.PAX_FORMAT))
+    os.truncate(path, (1 << 36) + (1 << 20))  # a file of holes
+
+    with pytest.raises(LimitExceeded, match="manifest"), open_archive(str(path), spool_directory):
+        pass

@@ -362,9 +362,11 @@ def test_any_images_come_back_with_their_ids_and_each_layer_once(layers: list[li
     assert len(contents(written)) == len(target.blobs) + 4
 
 
-@pytest.mark.parametrize("written", [b"", b"12", b"1234"])
-def test_a_member_has_exactly_the_announced_size(written: bytes) -> None:
+@pytest.mark.parametrize(
+    ("written", "reason"), [(b"", "3 bytes shorter"), (b"12", "1 bytes shorter"), (b"1234", "longer")]
+)
+def test_a_member_has_exactly_the_announced_size(written: bytes, reason: str) -> None:
     writer = TarWriter(io.BytesIO())
 
-    with pytest.raises(ContentMismatch):
+    with pytest.raises(ContentMismatch, match=reason):
         writer.add_file("x", 3, lambda member: member.write(written))
