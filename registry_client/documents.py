@@ -73,7 +73,7 @@ def fetch(site: Site, descriptor: Descriptor) -> bytes:
     headers = {"Accept": ", ".join(dict.fromkeys((descriptor.media_type, *mediatype.ACCEPTED)))}
     url = site.url(f"manifests/{descriptor.digest}")
     document = site.read(url, MAX_DOCUMENT, site.asked(what), headers=headers)
-    verify(document.data, descriptor, what)
+    _verify(document.data, descriptor, what)
     content_type = _content_type(document.headers)
     if content_type not in _VAGUE and content_type != descriptor.media_type:
         raise InvalidDocument(f"{what} is {descriptor.media_type}, but came as {content_type[:120]!r}")
@@ -81,7 +81,7 @@ def fetch(site: Site, descriptor: Descriptor) -> bytes:
     return document.data
 
 
-def verify(data: bytes, descriptor: Descriptor, what: str) -> None:
+def _verify(data: bytes, descriptor: Descriptor, what: str) -> None:
     """Raises `ContentMismatch` unless `data` is what `descriptor` names."""
     if len(data) != descriptor.size or Digest.of(data, descriptor.digest.algorithm) != descriptor.digest:
         raise ContentMismatch(f"{what}: the bytes that came are others than {descriptor.digest} names")
@@ -100,8 +100,6 @@ def stated_digest(headers: Headers) -> Digest | None:
 
 def _described(response: Response, name: Name) -> Descriptor | None:
     """What a HEAD tells; None where it does not tell enough."""
-    if response.status not in (200, 201):
-        return None
     digest, size = stated_digest(response.headers), response.headers.natural("content-length")
     media_type = _content_type(response.headers)
     if digest is None or not size or media_type in _VAGUE:

@@ -49,20 +49,17 @@ class Origin:
 
 def is_loopback(host: str) -> bool:
     """Whether `host`, without brackets, is this machine by its spelling: 127.0.0.0/8, ::1, localhost."""
-    address = literal_address(host)
+    address = _literal(host)
     return _is_localhost(host) if address is None else address.is_loopback
 
 
 def is_local(host: str) -> bool:
     """Whether `host` is loopback, link-local (cloud metadata services) or unspecified by its spelling."""
-    address = literal_address(host)
-    return _is_localhost(host) if address is None else is_local_address(address)
-
-
-def is_local_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """The same of an address. IPv4 hidden inside IPv6 counts as what it is."""
-    embedded = _embedded(address)
-    return any(each.is_loopback or each.is_link_local or each.is_unspecified for each in (address, embedded))
+    address = _literal(host)
+    if address is None:
+        return _is_localhost(host)
+    hidden = _embedded(address)
+    return any(each.is_loopback or each.is_link_local or each.is_unspecified for each in (address, hidden))
 
 
 def split_authority(authority: str) -> tuple[str, int | None]:
@@ -79,7 +76,7 @@ def _is_localhost(host: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")
 
 
-def literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that `host` spells, in any form that the resolver takes ("127.1", "0x7f000001")."""
     try:
         address = ipaddress.ip_address(host)
@@ -97,4 +94,4 @@ def _embedded(
 ) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    return address.ipv4_mapped or address.sixtofour or address
+    return address.sixtofour or address

@@ -8,18 +8,27 @@ itself is never reached through a proxy.
 import ipaddress
 from collections.abc import Mapping
 
+from layerstore.errors import UsageError
 from registry_client.origin import Origin, is_loopback
+
+_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
-    """The proxy's URL for `url`, or None to go straight. Lower-case variables win, as with curl."""
+    """The proxy's URL for `url`, or None to go straight. Lower-case variables win, as with curl.
+
+    Raises `UsageError` for a proxy of an unknown kind.
+    """
     origin = Origin.of(url)
     if is_loopback(origin.host) or _is_exempt(origin, _variable(environment, "no_proxy")):
         return None
     proxy = _variable(environment, f"{origin.scheme}_proxy") or _variable(environment, "all_proxy")
     if not proxy:
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    if url.partition("://")[0].lower() not in _SCHEMES:
+        raise UsageError(f"cannot use the proxy for {origin}: neither http, https nor socks")
+    return url
 
 
 def _variable(environment: Mapping[str, str], name: str) -> str:

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from layerstore.content import BytesReader, Opener, Readable, has_children
+from layerstore.content import CHUNK, BytesReader, Opener, Readable, VerifyingReader, has_children
 from layerstore.errors import ContentMismatch, LimitExceeded, RegistryError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
@@ -149,9 +149,8 @@ class Repository:
         if descriptor.size > MAX_DOCUMENT:
             raise LimitExceeded(f"manifest {descriptor.digest} is longer than {MAX_DOCUMENT} bytes")
         with opener(0) as stream:
-            pieces = iter(partial(stream.read, MAX_DOCUMENT), b"")
-            raw = b"".join(pieces)
-        documents.verify(raw, descriptor, str(descriptor.digest))
+            reader = VerifyingReader(stream, descriptor)
+            raw = b"".join(iter(partial(reader.read, CHUNK), b""))
         self._put(descriptor, raw, str(descriptor.digest))
         self._last = (descriptor, raw)
 

@@ -6,13 +6,18 @@ from layerstore.errors import UsageError
 from registry_client.certificates import Trust
 
 
-def tls_context(trust: Trust) -> ssl.SSLContext:
+def tls_context(trust: Trust, *, bundle: str) -> ssl.SSLContext:
     """A client's side of the handshake: the system's authorities, those of `trust`, its client pairs.
 
-    Raises `UsageError` for a file that cannot be used.
+    `bundle` is a PEM file of authorities for systems that have none of their own. Raises `UsageError`
+    for a file that cannot be used.
     """
-    context = ssl.create_default_context()
-    if not trust.is_verified:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if trust.is_verified:
+        context.load_default_certs()
+        if not _has_system_authorities():
+            context.load_verify_locations(cafile=bundle)
+    else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     for path in trust.authorities:
@@ -26,6 +31,11 @@ def tls_context(trust: Trust) -> ssl.SSLContext:
         except OSError as error:
             raise UsageError(f"cannot use the client certificate {certificate}: {_reason(error)}") from error
     return context
+
+
+def _has_system_authorities() -> bool:
+    places = ssl.get_default_verify_paths()  # None for what is not there
+    return places.cafile is not None or places.capath is not None
 
 
 def _reason(error: OSError) -> str:

@@ -16,14 +16,14 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
-from requests.utils import select_proxy
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from layerstore.content import CHUNK
 from layerstore.errors import ContentMismatch, RegistryError, Unreachable
 from registry_client.certificates import Trust
 from registry_client.messages import Headers, Request, Response, Upload
-from registry_client.origin import Origin, is_local_address, literal_address
+from registry_client.origin import Origin, is_local
 from registry_client.proxies import proxy_for
 from registry_client.tls import tls_context
 
@@ -122,7 +122,7 @@ class _Pool(HTTPAdapter):
     """Connections that trust as `trust` says, where `requests` would bring its own authorities."""
 
     def __init__(self, trust: Trust) -> None:
-        self._context = tls_context(trust)
+        self._context = tls_context(trust, bundle=DEFAULT_CA_BUNDLE_PATH)
         super().__init__(pool_connections=_POOLS, pool_maxsize=_POOLED)
 
     def init_poolmanager(
@@ -201,13 +201,12 @@ def _outgoing(request: Request) -> bytes | _Outgoing:
 
 def _check_public(origin: Origin) -> None:
     """Refuse a name that leads to this machine, such as a token server's that a registry made up."""
-    try:
+    hosts: list[str] = []
+    with suppress(OSError, UnicodeError):  # connecting fails in the same way, with the better error
         found = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return  # connecting fails in the same way, with the better error
-    for *_, address in found:
-        literal = literal_address(str(address[0]))
-        if literal is not None and is_local_address(literal):
+        hosts = [str(address[0]) for *_, address in found]
+    for host in hosts:
+        if is_local(host):
             raise RegistryError(f"cannot ask {origin}: it is this machine or its link, which is refused")
 
 
@@ -218,6 +217,10 @@ def _translate(error: BaseException, origin: Origin) -> RegistryError:
         if isinstance(cause, socket.gaierror):
             is_temporary = cause.errno == socket.EAI_AGAIN
             return Unreachable(f"cannot reach {origin}: no such host", is_temporary=is_temporary)
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return RegistryError(
+            f"cannot reach {origin}: a SOCKS proxy needs PySocks", hint="pip install 'requests[socks]'"
+        )
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
         return RegistryError(f"cannot reach {origin}: the registry's answer led to an invalid request")
     if isinstance(error, requests.exceptions.ProxyError):

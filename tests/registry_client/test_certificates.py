@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from layerstore.errors import UsageError
+from layerstore.errors import StorageError, UsageError
 from registry_client.certificates import SYSTEM_DIRECTORIES, Trust, directories, trust_for
 from registry_client.settings import RegistrySettings, Settings
 
@@ -40,6 +40,13 @@ def test_docker_hubs_directory_may_bear_either_name(tmp_path: Path) -> None:
     trust = trust_for("registry-1.docker.io", Settings(), (str(tmp_path),))
 
     assert trust.authorities == (f"{folder}/ca.crt",)
+
+
+def test_a_directory_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "host.example").symlink_to("host.example")
+
+    with pytest.raises(StorageError):
+        trust_for("host.example", Settings(), (str(tmp_path),))
 
 
 @pytest.mark.parametrize(("names", "missing"), [(["c.cert"], "c.key"), (["c.key"], "c.cert")])

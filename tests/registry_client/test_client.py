@@ -1,5 +1,6 @@
 """The client put together: logins, searches, schemes, threads; over sockets where sockets matter."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from layerstore.tasks import run_all
 from registry_client.client import Client
 from registry_client.credentials import Anonymous, Credentials
 from registry_client.docker_config import Credential
+from registry_client.retry import Pace, RetryPolicy
 from registry_client.scope import PUSH
 from registry_client.settings import RegistrySettings, Settings
 from tests.registry_client.world import HOST, Image, World, drain
@@ -145,6 +147,26 @@ def test_a_loopback_registry_falls_back_to_http_untold(registry: Registry, image
     with connect() as client:
         round_trip(client, registry.address, image)
         assert client.ping(registry.address) == f"{registry.url}/v2/"
+
+
+def test_a_loopback_registry_that_is_not_there_is_waited_for_and_then_named() -> None:
+    with socket.socket() as listener, connect() as client:
+        listener.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        with pytest.raises(Unreachable, match="connection refused"):
+            client.ping(address)
+
+
+def test_a_registry_that_comes_up_late_is_waited_for(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "r")
+    pace = Pace(RetryPolicy(), lambda: 0.0, lambda: 0.0, lambda _seconds: registry.start())
+    with registry:
+        address = registry.address
+        registry.stop()
+
+        with Client.over_network(Settings(), Anonymous(), {}, pace=pace) as client:
+            assert client.ping(address) == f"http://{address}/v2/"
 
 
 def test_a_loopback_registry_may_have_any_certificate(tmp_path: Path, image: Image) -> None:

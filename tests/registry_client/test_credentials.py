@@ -213,5 +213,28 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         CredentialHelper("absent", runner({"PATH": str(tmp_path)})).get("a.example")
 
 
+def test_a_program_that_cannot_run_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "docker-credential-broken").write_text("#!/absent/interpreter-of-nothing/x" + "y" * 5000)
+    (tmp_path / "docker-credential-broken").chmod(0o755)
+
+    with pytest.raises((RegistryError, MissingFeature)):
+        CredentialHelper("broken", runner({"PATH": str(tmp_path)})).get("a.example")
+
+
+def test_a_file_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError):
+        CredentialFiles((str(tmp_path / "file" / "config.json"),), FakeHelpers()).store("a.example", ALICE)
+
+
+def test_the_environment_says_whose_files_count(tmp_path: Path) -> None:
+    write(tmp_path / ".docker" / "config.json", auths("alice"))
+
+    found = CredentialFiles.of_environment({"HOME": str(tmp_path)}).credential("a.example", "x")
+
+    assert found == Credential("alice", "x")
+
+
 def test_nobody_has_no_credentials() -> None:
     assert Anonymous().credential("a.example", "x") is None

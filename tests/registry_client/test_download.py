@@ -1,12 +1,13 @@
 """Downloads that mend themselves, on a simulated network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fixtures.network import SimulatedRegistry
 from fixtures.registry import Account, Bearer, Fault, Lifetime, actions
-from fixtures.registry.exchange import Endpoint, Request, Response
+from fixtures.registry.exchange import Delivery, Endpoint, Request, Response
 from fixtures.registry.faults import Action
 from layerstore.content import VerifyingReader
 from layerstore.errors import ContentMismatch, LstoreError, RegistryError, Unreachable
@@ -74,6 +75,22 @@ def test_a_body_without_length_is_read_to_the_blobs_size(
 
     assert download(world, reference, image.blob) == image.layer
     assert download(world, reference, image.blob, 1000) == image.layer[1000:]
+
+
+def cut_without_length(request: Request, serve: Endpoint) -> Response:
+    """The whole blob, whatever the range, of unknown length, and cut."""
+    whole = serve(request.with_header("Range", None))
+    return replace(whole, delivery=Delivery(stop_after=150_000, has_length=False))
+
+
+@pytest.mark.parametrize("offset", [0, 100_000, 200_000])
+def test_an_end_that_cannot_be_told_from_a_break_is_taken_for_one_before_the_blobs_size(
+    world: World, simulated: SimulatedRegistry, reference: Reference, image: Image, offset: int
+) -> None:
+    simulated.faults.add(Fault(cut_without_length, method="GET"))
+
+    assert download(world, reference, image.blob, offset) == image.layer[offset:]
+    assert len(ranges(world)) == 2
 
 
 def test_a_connection_that_brings_nothing_ends_patience(

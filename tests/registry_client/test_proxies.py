@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from layerstore.errors import UsageError
 from registry_client.proxies import proxy_for
 
 PROXY = "http://proxy.example:3128"
@@ -63,6 +64,12 @@ def test_no_proxy_exempts_names_suffixes_addresses_networks_and_ports(
     environment = {"HTTPS_PROXY": PROXY, "NO_PROXY": rules}
 
     assert (proxy_for(f"https://{host}/v2/", environment) is None) == is_exempt
+
+
+@pytest.mark.parametrize("proxy", ["ftp://proxy.example", "file:///etc/passwd"])
+def test_a_proxy_of_an_unknown_kind_is_refused(proxy: str) -> None:
+    with pytest.raises(UsageError, match="cannot use the proxy"):
+        proxy_for("https://registry.example/", {"HTTPS_PROXY": proxy})
 
 
 def test_a_cgi_servers_proxy_variable_is_not_believed() -> None:

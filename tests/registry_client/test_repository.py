@@ -21,15 +21,17 @@ from layerstore.errors import (
     LstoreError,
     NotFound,
     RegistryError,
+    Unreachable,
     UnsupportedContent,
 )
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import MAX_DOCUMENT, dump
-from layerstore.oci.manifest import build_manifest, parse
+from layerstore.oci.manifest import MAX_MANIFESTS, build_index, build_manifest, parse
 from layerstore.oci.reference import Reference
 from registry_client.listing import MAX_PAGE, PAGE_LENGTH
+from registry_client.referrers import fallback_tag
 from registry_client.scope import DELETE, PUSH
 from registry_client.settings import Settings
 from tests.registry_client.world import HOST, NAME, Image, World, drain
@@ -196,6 +198,15 @@ def test_a_manifest_that_breaks_off_is_asked_for_again(
     assert len(world.clock.slept) == 2
 
 
+def test_a_manifest_that_breaks_off_every_time_is_unreachable(
+    world: World, simulated: SimulatedRegistry, reference: Reference, image: Image
+) -> None:
+    simulated.faults.add(Fault(actions.Truncate(10), method="GET", times=None))
+
+    with pytest.raises(Unreachable):
+        read_document(world.client.repository(reference), image.manifest.descriptor)
+
+
 def test_a_blob_comes_whole_and_from_any_offset(world: World, reference: Reference, image: Image) -> None:
     repository = world.client.repository(reference)
 
@@ -254,6 +265,14 @@ def test_a_manifest_of_other_bytes_is_not_pushed(world: World, reference: Refere
 
     with pytest.raises(ContentMismatch):
         repository.push(image.manifest.descriptor, partial(opened_bytes, image.manifest.raw + b" "))
+    assert world.network.requests == []
+
+
+def test_a_manifest_that_no_registry_would_take_is_not_sent(world: World, reference: Reference) -> None:
+    descriptor = Descriptor(mediatype.OCI_MANIFEST, Digest.of(b""), MAX_DOCUMENT + 1)
+
+    with pytest.raises(LimitExceeded):
+        world.client.repository(reference, actions=PUSH).push(descriptor, partial(opened_bytes, b""))
     assert world.network.requests == []
 
 
@@ -361,6 +380,35 @@ def test_referrers_are_found_with_the_api_and_without(
     assert signatures == (pushed[0],)
     assert signatures[0].annotations == {"kind": "application/vnd.example.signature"}
     assert repository.referrers(image.blob) == ()
+
+
+def test_an_index_refers_to_its_subject_too(tmp_path: Path, reference: Reference, image: Image) -> None:
+    registry = SimulatedRegistry(tmp_path / "r", has_referrers=False)
+    image.put_into(registry)
+    repository = World({HOST: registry}, Settings()).client.repository(reference, actions=PUSH)
+    subject = image.manifest.descriptor
+    raw = dump(
+        {**json.loads(build_index((subject,)).raw), "subject": subject.to_json(), "artifactType": "a/b"}
+    )
+    index = parse(raw, mediatype.OCI_INDEX).descriptor
+
+    repository.push(index, partial(opened_bytes, raw))
+
+    assert repository.referrers(subject, "a/b") == (index,)
+
+
+def test_a_full_list_of_referrers_takes_no_more(tmp_path: Path, reference: Reference, image: Image) -> None:
+    registry = SimulatedRegistry(tmp_path / "r", has_referrers=False)
+    image.put_into(registry)
+    repository = World({HOST: registry}, Settings()).client.repository(reference, actions=PUSH)
+    subject = image.manifest.descriptor
+    full = build_index((image.blob,) * MAX_MANIFESTS)
+    stored = StoredManifest(full.media_type, full.descriptor.digest, full.raw)
+    registry.storage.add_manifest("team/app", stored, fallback_tag(subject.digest))
+    raw = dump({**json.loads(image.manifest.raw), "subject": subject.to_json()})
+
+    with pytest.raises(LimitExceeded, match="referrers"):
+        repository.push(parse(raw, mediatype.OCI_MANIFEST).descriptor, partial(opened_bytes, raw))
 
 
 def test_a_filter_that_the_registry_ignores_is_applied_here(

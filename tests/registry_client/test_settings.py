@@ -75,6 +75,15 @@ def test_daemon_json_has_mirrors_of_docker_hub_and_insecure_hosts_and_networks()
     assert not settings.of("registry.example").is_insecure
 
 
+def test_docker_hub_itself_can_be_insecure_and_have_mirrors() -> None:
+    hub = from_daemon_json(
+        {"insecure-registries": ["docker.io"], "registry-mirrors": ["https://mirror.example"]}
+    ).of("docker.io")
+
+    assert hub.is_insecure
+    assert hub.mirrors == (Mirror("mirror.example"),)
+
+
 def test_lstores_own_settings_win_over_dockers() -> None:
     docker = from_daemon_json(
         {"registry-mirrors": ["https://theirs.example"], "insecure-registries": ["10.0.0.0/8"]}

@@ -1,6 +1,7 @@
 """Sockets: real connections to the embedded registry, and what goes wrong on them."""
 
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from layerstore.content import BytesReader, opened_bytes
 from layerstore.errors import ContentMismatch, NotFound, RegistryError, Unreachable, UsageError
 from registry_client.certificates import Trust
 from registry_client.messages import Headers, Request, Upload
+from registry_client.tls import tls_context
 from registry_client.transport import RequestsTransport
 from tests.registry_client.world import pattern
 
@@ -201,8 +203,8 @@ def test_a_server_that_falls_silent_is_unreachable_and_temporary(registry: Regis
 
     with (
         make(read_timeout=0.05) as transport,
-        transport.send(Request("GET", blob_url)) as response,
         pytest.raises(Unreachable, match="no answer in time") as caught,
+        transport.send(Request("GET", blob_url)) as response,
     ):
         response.read_all(len(DATA), "blob")
     assert caught.value.is_temporary
@@ -352,6 +354,23 @@ def test_a_proxy_that_does_not_connect_is_unreachable(registry: Registry) -> Non
         pytest.raises(Unreachable, match="proxy"),
     ):
         transport.send(Request("GET", "https://mirror.example/v2/"))
+
+
+def test_a_certificate_is_checked_with_the_bundle_where_the_system_has_no_authorities(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = ssl.DefaultVerifyPaths(None, None, "", "", "", "")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
+
+    context = tls_context(Trust(), bundle=str(authority.certificate))
+
+    subjects = [certificate["subject"] for certificate in context.get_ca_certs()]
+    assert ((("commonName", "lstore test authority"),),) in subjects
+
+
+def test_a_proxy_address_that_makes_no_sense_is_a_typed_error() -> None:
+    with make(environment={"HTTP_PROXY": "http://:0"}) as transport, pytest.raises(RegistryError):
+        transport.send(Request("GET", "http://mirror.example/v2/"))
 
 
 def test_secrets_are_not_printed() -> None:

@@ -298,6 +298,17 @@ def test_a_registry_that_takes_no_whole_blobs_gets_chunks(
     assert patch.headers["Content-Range"] == "0-299999"
 
 
+def test_a_registry_that_does_not_say_how_far_it_is_is_taken_to_have_it_all(
+    world: World, empty: SimulatedRegistry, reference: Reference
+) -> None:
+    empty.faults.add(Fault(actions.Status(413), method="PUT"))
+    empty.faults.add(Fault(actions.ChangeHeaders(drop=("Range",)), method="PATCH"))
+
+    push(world, reference, Content(DATA))
+
+    assert stored(empty) == DATA
+
+
 def test_chunks_have_the_size_that_the_registry_asks_for(
     world: World, empty: SimulatedRegistry, reference: Reference
 ) -> None:
