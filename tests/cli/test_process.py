@@ -74,6 +74,24 @@ def test_completion_scripts_are_written(environment: dict[str, str], shell: str)
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "words", ["lstore rmi mi", "lstore image inspect mi", "lstore --root {root} history m"]
+)
+def test_names_of_images_are_completed(environment: dict[str, str], tmp_path: Path, words: str) -> None:
+    tar = b"\0" * 10240
+    subprocess.run([*COMMAND, "import", "-q", "-", "mine:1"], input=tar, env=environment, check=True)
+    root = environment["LSTORE_ROOT"]
+    line = words.format(root=root)
+    if root in line:
+        environment["LSTORE_ROOT"] = str(tmp_path / "other")
+    asked = {"_LSTORE_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+
+    result = subprocess.run(COMMAND, capture_output=True, text=True, env=environment | asked, check=False)
+
+    assert result.stdout == "plain,mine:1\n"
+    assert not (tmp_path / "other").exists()
+
+
 def test_disk_usage_is_what_du_says(environment: dict[str, str], tmp_path: Path) -> None:
     archive = tmp_path / "archive.tar"
     subprocess.run(["tar", "-cf", archive, "-C", str(Path(__file__).parent), "."], check=True)

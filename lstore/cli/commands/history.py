@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lstore.cli.format import Columns, Row, list_lines
+from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import format_option, no_trunc_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
@@ -30,7 +31,7 @@ _SHOWN_EXACT = ("ID", "CreatedAt", "CreatedBy", "Size", "Comment")
 
 
 @verb(HISTORY)
-@click.argument("image", metavar="IMAGE")
+@click.argument("image", metavar="IMAGE", type=IMAGE_NAME)
 @click.option("-H", "--human/--no-human", default=True, help="Show sizes and ages for people")
 @click.option("-q", "--quiet", is_flag=True, help="Show image IDs alone")
 @format_option

@@ -6,6 +6,7 @@ import click
 
 from layerstore.errors import UsageError
 from layerstore.oci.reference import Reference
+from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import all_platforms_option, parse_platform, platform_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @verb(PULL)
-@click.argument("name", metavar="NAME[:TAG|@DIGEST]")
+@click.argument("name", metavar="NAME[:TAG|@DIGEST]", type=IMAGE_NAME)
 @click.option("-a", "--all-tags", is_flag=True, help="Download every tag of the repository")
 @click.option("-q", "--quiet", is_flag=True, help="Show the name of the image alone")
 @platform_option

@@ -3,6 +3,7 @@
 import click
 
 from layerstore.oci.reference import Reference
+from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import parse_platform, platform_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
@@ -10,7 +11,7 @@ from lstore.cli.verbs import PUSH
 
 
 @verb(PUSH)
-@click.argument("name", metavar="NAME[:TAG]")
+@click.argument("name", metavar="NAME[:TAG]", type=IMAGE_NAME)
 @click.option("-a", "--all-tags", is_flag=True, help="Upload every tag of the repository")
 @click.option("-q", "--quiet", is_flag=True, help="Show the name of the image alone")
 @platform_option

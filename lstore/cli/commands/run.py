@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from layerstore.errors import UsageError
+from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import parse_platform, platform_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
@@ -21,7 +22,7 @@ POLICIES = ("missing", "always", "never")
 
 
 @verb(RUN, stops_at_arguments=True)
-@click.argument("image", metavar="IMAGE")
+@click.argument("image", metavar="IMAGE", type=IMAGE_NAME)
 @click.argument("words", metavar="[COMMAND] [ARG...]", nargs=-1)
 @click.option("--rm", "is_removed", is_flag=True, help="Remove the container when it ends")
 @click.option("-e", "--env", multiple=True, metavar="KEY[=VALUE]", help="Set a variable, or pass on our own")

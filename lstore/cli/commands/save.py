@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import parse_platform, platform_option
 from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
@@ -19,7 +20,7 @@ FORMATS = ("docker-archive", "oci-archive")
 
 
 @verb(SAVE)
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE...", type=IMAGE_NAME, nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", help="Where to write, instead of standard output")
 @click.option(
     "--format",
