@@ -1,0 +1,155 @@
+"""Trees are measured as du does, and removed whole, whatever is in them."""
+
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from layerstore.disk.publish import TEMPORARY_PREFIX
+from layerstore.disk.trees import Meter, Usage, remove_tree, remove_trees, set_aside
+
+
+def grow(root: Path) -> Path:
+    (root / "deep" / "er").mkdir(parents=True)
+    (root / "file").write_bytes(b"x" * 10_000)
+    (root / "deep" / "er" / "file").write_bytes(b"y")
+    os.link(root / "file", root / "deep" / "hardlink")
+    (root / "link").symlink_to("/etc")
+    (root / "sparse").touch()
+    os.truncate(root / "sparse", 1 << 30)
+    return root
+
+
+def test_a_tree_measures_what_du_says(tmp_path: Path) -> None:
+    root = grow(tmp_path / "tree")
+    said = subprocess.run(["du", "-s", "--block-size=1", root], capture_output=True, check=True).stdout
+
+    usage = Meter().measure(str(root))
+
+    assert usage.size == int(said.split()[0])
+    assert usage.inodes == 7
+
+
+def test_a_hardlink_counts_once_for_one_meter(tmp_path: Path) -> None:
+    root = grow(tmp_path / "tree")
+    meter = Meter()
+    meter.measure(str(root / "file"))
+
+    assert meter.measure(str(root / "deep" / "hardlink")) == Usage()
+
+
+def test_a_directory_alone_counts_without_what_is_in_it(tmp_path: Path) -> None:
+    root = grow(tmp_path / "tree")
+
+    assert Meter().measure_alone(str(root)) == Usage(root.stat().st_blocks * 512, 1)
+    assert Meter().measure_alone(str(root / "missing")) == Meter().measure(str(root / "missing")) == Usage()
+
+
+@pytest.mark.root
+def test_what_is_mounted_inside_a_tree_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "mounted").mkdir()
+    script = 'mount -t tmpfs none "$1/mounted" && dd if=/dev/zero of="$1/mounted/x" bs=1M count=1 status=none'
+    measure = (
+        "import sys; from layerstore.disk.trees import Meter; print(Meter().measure(sys.argv[1]).inodes)"
+    )
+    command = f'{script} && exec python3 -c "{measure}" "$1"'
+
+    said = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", command, "sh", tmp_path], capture_output=True, check=True
+    ).stdout
+
+    assert int(said) == 1
+
+
+def test_a_removed_tree_is_gone_and_what_its_links_name_is_not(tmp_path: Path) -> None:
+    root = grow(tmp_path / "tree")
+    (root / "deep" / "canary").symlink_to(tmp_path / "canary")
+    (tmp_path / "canary").mkdir()
+
+    remove_tree(str(root))
+    remove_tree(str(root))
+
+    assert os.listdir(tmp_path) == ["canary"]
+
+
+def test_a_link_is_removed_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "canary").mkdir()
+    (tmp_path / "link").symlink_to("canary")
+
+    remove_tree(str(tmp_path / "link"))
+
+    assert os.listdir(tmp_path) == ["canary"]
+
+
+def test_directories_that_nobody_may_enter_are_removed(tmp_path: Path) -> None:
+    root = grow(tmp_path / "tree")
+    (root / "deep" / "er").chmod(0)
+    (root / "deep").chmod(0)
+    root.chmod(0o500)
+
+    remove_tree(str(root))
+
+    assert not root.exists()
+
+
+def test_no_depth_of_nesting_is_too_deep(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    top = os.open(root, os.O_RDONLY)
+    current = os.dup(top)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=current)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = deeper
+    os.close(current)
+    os.close(top)
+
+    remove_tree(str(root))
+
+    assert not root.exists()
+
+
+def test_two_removals_of_one_tree_both_succeed(tmp_path: Path) -> None:
+    failures: list[BaseException] = []
+
+    def remove(path: Path) -> None:
+        try:
+            remove_tree(str(path))
+        except BaseException as error:
+            failures.append(error)
+
+    for attempt in range(10):
+        root = tmp_path / str(attempt)
+        for number in range(40):
+            (root / str(number) / "a" / "b").mkdir(parents=True)
+            (root / str(number) / "a" / "file").touch()
+        threads = [threading.Thread(target=remove, args=(root,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert failures == []
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_set_aside_is_out_of_sight_and_whole(tmp_path: Path) -> None:
+    root = grow(tmp_path / "tree")
+    before = Meter().measure(str(root))
+
+    aside = set_aside(str(root))
+
+    assert not root.exists()
+    assert os.path.basename(aside).startswith(f"{TEMPORARY_PREFIX}tree.")
+    assert Meter().measure(aside) == before
+
+
+def test_trees_are_removed_together_and_missing_ones_passed_over(tmp_path: Path) -> None:
+    roots = [grow(tmp_path / name) for name in ("one", "two")]
+
+    remove_trees([*map(str, roots), str(tmp_path / "missing")])
+
+    assert os.listdir(tmp_path) == []
