@@ -49,6 +49,7 @@ class Drawing:
         self._tasks: dict[str, TaskID] = {}
         self._sizes: dict[str, int] = {}
         self._whole: TaskID | None = None
+        self._moved = 0
         self._display.start()
 
     def phase(self, key: str, phase: Phase, word: str, total: int | None) -> None:
@@ -68,15 +69,17 @@ class Drawing:
         if len(self._sizes) < 2:
             return
         if self._whole is None:
-            self._whole = self._display.add_task("", name="total")
+            self._whole = self._display.add_task("", name="total", completed=self._moved)
         self._display.update(self._whole, total=sum(self._sizes.values()))
 
     def advance(self, key: str, amount: int) -> None:
         """`amount` more bytes of `key` went through."""
         if key in self._tasks:
             self._display.advance(self._tasks[key], amount)
-        if self._whole is not None and key in self._sizes:
-            self._display.advance(self._whole, amount)
+        if key in self._sizes:
+            self._moved += amount
+            if self._whole is not None:
+                self._display.advance(self._whole, amount)
 
     def note(self, message: str) -> None:
         """Print `message` above the bars."""

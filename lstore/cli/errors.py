@@ -1,6 +1,5 @@
 """Failures → one line, a hint, and an exit status (docs/exit-statuses.md)."""
 
-import traceback
 from typing import NoReturn
 
 import click
@@ -38,6 +37,8 @@ def raise_terminated(signal_number: int, frame: object) -> NoReturn:
 def report(error: BaseException, err: Output, *, is_debug: bool) -> int:
     """Tell of `error` on `err`; what is returned is the exit status."""
     if is_debug:
+        import traceback  # the way to a running container does without
+
         err.write("".join(traceback.format_exception(error)))
     match error:
         case BrokenPipeError():

@@ -2,15 +2,14 @@
 
 import click
 from click.shell_completion import CompletionItem
+from click.types import StringParamType
 
 import lstore
 from layerstore.errors import LstoreError
 
 
-class ImageName(click.ParamType):
+class ImageName(StringParamType):
     """Any text; the engine judges it."""
-
-    name = "image"
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

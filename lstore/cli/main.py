@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from lstore.cli.errors import raise_terminated, report
+from lstore.cli.errors import EXIT_BROKEN_PIPE, raise_terminated, report
 from lstore.cli.parsing import LazyGroup
 from lstore.cli.session import Session
 from lstore.cli.settings import LOG_LEVELS, Settings, Streams, arm_crash_point, environment, streams
@@ -48,7 +48,7 @@ def _abandon(error: BaseException, session: Session) -> int:
         session.streams.err.flush()
     except BrokenPipeError as broken:
         status = report(broken, session.streams.err, is_debug=False)
-    if isinstance(error, BrokenPipeError):
+    if status == EXIT_BROKEN_PIPE:
         sys.stdout = sys.stderr = None  # the interpreter would try to flush them once more
     return status
 

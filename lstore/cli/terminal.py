@@ -45,6 +45,8 @@ class Output:
         except UnicodeEncodeError:
             data = shown.encode(self._stream.encoding, "backslashreplace")
         self._stream.buffer.write(data)
+        if self.is_terminal:
+            self._stream.buffer.flush()
 
     def flush(self) -> None:
         """Hand everything written to the operating system."""

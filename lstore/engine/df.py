@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layerstore.disk.trees import Meter, Usage
+from layerstore.disk.trees import Meter
 from layerstore.oci.digest import Digest
 from layerstore.snapshot.chain import chain_id
 from layerstore.store.gc import Plan
@@ -58,7 +58,7 @@ def disk_usage(engine: "Engine") -> DiskUsage:
 
 
 class _Survey:
-    """The paths of everything, each measured once."""
+    """The paths of everything, each measured once; a file with names in two of them counts for the first."""
 
     def __init__(
         self, engine: "Engine", leftover: Plan, images: tuple[Image, ...], stacks: set[tuple[Digest, ...]]
@@ -69,6 +69,8 @@ class _Survey:
         self._images = images
         self._stacks = stacks
         self._keys = engine.snapshotter.active()
+        self._meter = Meter()
+        self._sizes: dict[str, int] = {}
 
     def usage(self) -> DiskUsage:
         images = self._image_usages()
@@ -78,7 +80,7 @@ class _Survey:
             self._kind("Partial downloads", self._partial(), self._leftover.ingests),
             self._kind("Orphans", self._orphans(), self._orphans()),
         )
-        whole = self._measure((self._layout.root,))
+        whole = Meter().measure(self._layout.root).size
         rest = whole - sum(kind.size for kind in kinds)
         return DiskUsage((*kinds, Kind("Bookkeeping", 1, 1, rest, 0)), images, whole)
 
@@ -87,8 +89,12 @@ class _Survey:
         return Kind(name, len(paths), len(paths) - len(removable), size, reclaimable)
 
     def _measure(self, paths: Iterable[str]) -> int:
-        meter = Meter()
-        return sum((meter.measure(path) for path in paths), Usage()).size
+        return sum(map(self._size, paths))
+
+    def _size(self, path: str) -> int:
+        if path not in self._sizes:
+            self._sizes[path] = self._meter.measure(path).size
+        return self._sizes[path]
 
     def _partial(self) -> tuple[str, ...]:
         return tuple(os.path.join(self._layout.ingests, name) for name in os.listdir(self._layout.ingests))

@@ -24,8 +24,13 @@ def command(session: Session, *, source: str | None, quiet: bool) -> None:
 
     if source is None and session.streams.stdin.isatty():
         raise UsageError("cannot load from a terminal", hint="lstore load -i FILE")
-    with session.progress(is_quiet=quiet) as progress:
-        for loaded in load(session.engine(), source or session.streams.stdin, progress=progress):
+    done: list[Loaded] = []
+    try:
+        with session.progress(is_quiet=quiet) as progress:
+            for loaded in load(session.engine(), source or session.streams.stdin, progress=progress):
+                done.append(loaded)
+    finally:  # what is loaded stays, whatever came after it; it is told once no bar moves any more
+        for loaded in done:
             _show(session, loaded)
 
 

@@ -34,8 +34,13 @@ def command(
     engine = session.engine()
     if all_tags:
         repository = Reference.parse_repository(name)
-        with session.progress(is_quiet=quiet) as progress:
-            for pulled in pull_all_tags(engine, repository, platform=wanted, progress=progress):
+        done: list[Pulled] = []
+        try:
+            with session.progress(is_quiet=quiet) as progress:
+                for pulled in pull_all_tags(engine, repository, platform=wanted, progress=progress):
+                    done.append(pulled)
+        finally:  # what is here stays, whatever came after it; it is told once no bar moves any more
+            for pulled in done:
                 _show(session, pulled, is_quiet=quiet)
         return
     reference = Reference.parse(name)
