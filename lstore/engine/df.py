@@ -97,15 +97,18 @@ class _Survey:
         return self._sizes[path]
 
     def _partial(self) -> tuple[str, ...]:
-        return tuple(os.path.join(self._layout.ingests, name) for name in os.listdir(self._layout.ingests))
+        paths = (os.path.join(self._layout.ingests, name) for name in os.listdir(self._layout.ingests))
+        return tuple(path for path in paths if path not in self._leftover.strays)
 
     def _orphans(self) -> tuple[str, ...]:
         left = self._leftover
         return (*left.manifests, *left.blobs, *left.layers, *left.snapshots, *left.strays)
 
     def _kind_of_containers(self) -> Kind:
-        paths = tuple(os.path.join(self._layout.snapshots, "active", key) for key in self._keys)
-        return self._kind("Containers", paths, ())
+        layout, count = self._layout, len(self._keys)
+        homes = (os.path.join(layout.snapshots, "active"), layout.containers)
+        size = self._measure(os.path.join(home, key) for home in homes for key in self._keys)
+        return Kind("Containers", count, count, size, 0)
 
     def _kind_of_images(self, usages: tuple[ImageUsage, ...]) -> Kind:
         active = [each for each in usages if each.containers]
