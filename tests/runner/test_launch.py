@@ -311,10 +311,12 @@ def test_signals_reach_the_process(containers: Containers) -> None:
     assert (rest, launcher.returncode) == ("term\n", 7)
 
 
-def test_a_killed_launcher_takes_everything_with_it(containers: Containers) -> None:
+@pytest.mark.parametrize("user", ["", "alice"])
+def test_a_killed_launcher_takes_everything_with_it(containers: Containers, user: str) -> None:
+    """As another user, too: the kernel forgets whom to tell of a parent's death when ids change."""
     script = "sleep 1000 & echo ready; while :; do sleep 0.05; done"
 
-    with containers.start(script) as launcher:
+    with containers.start(script, user=user) as launcher:
         assert launcher.stdout is not None
         launcher.stdout.readline()
         launcher.kill()
@@ -333,6 +335,16 @@ def test_nothing_is_left_after_an_ordinary_end(containers: Containers) -> None:
     assert [*(place / "state" / "rootfs").iterdir()] == [*(place / "state" / "devices").iterdir()] == []
     assert (place / "upper" / "file").read_text() == "changed\n"
     assert not (containers.base / "file").exists()
+
+
+def test_no_mount_shows_outside_even_where_mounts_are_shared(containers: Containers) -> None:
+    """As systemd has them. The shell after the launcher counts what arrived in the launcher's own namespace."""
+    count = f'"$@"; grep -c {containers.scratch}/container /proc/self/mountinfo'
+    containers.command = ("unshare", "--mount", "--propagation=shared", "sh", "-c", count, "sh")
+
+    outcome = containers.run("grep", "-c", " / / ", "/proc/self/mountinfo")
+
+    assert outcome.output == "1\n0\n", outcome
 
 
 def test_containers_run_side_by_side(containers: Containers) -> None:
@@ -364,4 +376,6 @@ def test_a_launcher_without_standard_descriptors_still_gives_the_process_three(
         "sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0; readlink /proc/self/fd/2"
     )
 
-    assert outcome.output == "0\n1\n2\n3\n/dev/null\n/dev/null\n"
+    *descriptors, stdin, stderr = outcome.output.split()
+    assert descriptors == ["0", "1", "2", "3"]
+    assert (os.path.basename(stdin), os.path.basename(stderr)) == ("null", "null")
