@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.network import SimulatedRegistry
-from fixtures.registry import Account, Bearer, Fault, actions
+from fixtures.registry import Account, Basic, Bearer, Fault, actions
 from fixtures.registry.exchange import Endpoint, Request, Response
 from fixtures.registry.faults import Action
 from layerstore.content import Readable, opened_bytes
@@ -374,13 +374,12 @@ def test_a_location_at_another_host_gets_no_credentials(tmp_path: Path, referenc
     bearer = Bearer(Account("alice", "secret"))
     bearer.realm = f"{HOST}/token"
     registry = SimulatedRegistry(tmp_path / "r", auth=bearer)
-    elsewhere = SimulatedRegistry(tmp_path / "e")
-    elsewhere.uploads = registry.uploads
+    elsewhere = SimulatedRegistry(tmp_path / "e", auth=Basic(Account("alice", "secret")))
     world = World({HOST: registry, "https://upload.example": elsewhere}, Settings(), Alice())
     location = {"Location": "https://upload.example/v2/team/app/blobs/uploads/1?state=x"}
     registry.faults.add(Fault(actions.ChangeHeaders(set=location), method="POST", times=None))
 
-    with pytest.raises(LstoreError):
+    with pytest.raises(Unauthorized):
         push(world, reference, Content(DATA))
     assert world.network.authorization("upload.example")
     assert set(world.network.authorization("upload.example")) == {None}
