@@ -55,7 +55,7 @@ def arm_crash_point(environment: Mapping[str, str]) -> None:
 
 def streams() -> Streams:
     """The standard streams of this process; one that was closed is empty, or swallows what is written."""
-    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()
+    stdin = sys.stdin.buffer if sys.stdin is not None else open(os.devnull, "rb")  # noqa: SIM115  # for good
     return Streams(
         stdin,
         Output(sys.stdout if sys.stdout is not None else io.TextIOWrapper(io.BytesIO())),

@@ -57,11 +57,21 @@ def test_a_signal_ends_the_work_and_leaves_nothing(
 
 
 def test_streams_that_are_closed_are_no_crash(environment: dict[str, str]) -> None:
-    result = subprocess.run(
-        ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *COMMAND, "images"], env=environment, check=False
-    )
+    closed = ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *COMMAND]
 
-    assert result.returncode == 0
+    assert subprocess.run([*closed, "images"], env=environment, check=False).returncode == 0
+    assert subprocess.run([*closed, "load"], env=environment, check=False).returncode == 1
+
+
+def test_a_closed_standard_input_is_an_empty_one(environment: dict[str, str]) -> None:
+    result = subprocess.run(
+        ["/bin/sh", "-c", '"$@" <&-', "sh", *COMMAND, "load", "-q"],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("lstore: ")
+    assert "bug" not in result.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
