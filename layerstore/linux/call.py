@@ -15,9 +15,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # Keeps the interpreter lock: a call that duplicates the process must not come back without it.
 _libc_locked = ctypes.PyDLL(None, use_errno=True)
 
-_MACHINE = os.uname().machine
-IS_ARM64 = _MACHINE == "aarch64"
-IS_X86_64 = _MACHINE == "x86_64"
+_IS_X86_64 = os.uname().machine == "x86_64"
 
 
 class Call:
@@ -57,8 +55,8 @@ def numbered(name: str, number: int, *argtypes: type, keeps_lock: bool = False) 
 
 
 def by_machine(*, x86_64: int, arm64: int) -> int:
-    """The number of a call older than the common table (which starts at 424)."""
-    return arm64 if IS_ARM64 else x86_64
+    """The number of a call older than the common table (which starts at 424); arm64's is the generic one."""
+    return x86_64 if _IS_X86_64 else arm64
 
 
 def encoded(text: Path | None) -> bytes | None:

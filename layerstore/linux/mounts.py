@@ -20,14 +20,11 @@ MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
-MS_REMOUNT = 0x20
 MS_BIND = 0x1000
-MS_MOVE = 0x2000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
 
-MNT_FORCE = 0x1
 MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
 
@@ -37,8 +34,6 @@ AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
 FSOPEN_CLOEXEC = 0x1
-FSPICK_CLOEXEC = 0x1
-FSPICK_EMPTY_PATH = 0x8
 FSMOUNT_CLOEXEC = 0x1
 OPEN_TREE_CLONE = 0x1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -66,7 +61,6 @@ _move_mount = numbered("move_mount", 429, c_int, c_char_p, c_int, c_char_p, c_ui
 _fsopen = numbered("fsopen", 430, c_char_p, c_uint)
 _fsconfig = numbered("fsconfig", 431, c_int, c_uint, c_char_p, c_char_p, c_int)
 _fsmount = numbered("fsmount", 432, c_int, c_uint, c_uint)
-_fspick = numbered("fspick", 433, c_int, c_char_p, c_uint)
 _mount_setattr = numbered("mount_setattr", 442, c_int, c_char_p, c_uint, c_char_p, c_size_t)
 
 
@@ -100,11 +94,6 @@ def move_mount(from_dfd: int, from_path: Path, to_dfd: int, to_path: Path, flags
 def fsopen(fsname: str) -> int:
     """fsopen(2): the descriptor of a file system context to be configured."""
     return _fsopen(encoded(fsname), FSOPEN_CLOEXEC, path=fsname)
-
-
-def fspick(dfd: int, path: Path, flags: int = 0) -> int:
-    """fspick(2): the context of a mounted file system, to be reconfigured."""
-    return _fspick(dfd, encoded(path), flags | FSPICK_CLOEXEC, path=path)
 
 
 def fsconfig_set_string(fs_fd: int, key: str, value: Path) -> None:
