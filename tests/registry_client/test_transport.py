@@ -3,10 +3,11 @@
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -120,8 +121,11 @@ def test_a_redirect_is_an_answer_not_followed(registry: Registry, blob_url: str)
     assert len(registry.requests) == 1
 
 
-class _Counting(ThreadingHTTPServer):
-    daemon_threads = False
+class _Joining(ThreadingHTTPServer):
+    daemon_threads = False  # so that closing waits for them
+
+
+class _Counting(_Joining):
     connections = 0
 
     def process_request(
@@ -346,6 +350,57 @@ def test_a_host_exempt_from_the_proxy_is_reached_straight(registry: Registry, bl
 
     with make(environment=environment) as transport:
         assert status(transport, blob_url) == 200
+
+
+class _Tunnel(BaseHTTPRequestHandler):
+    """A proxy that leads every CONNECT to one port, whatever name it is for."""
+
+    port = 0
+    asked: ClassVar[list[str]] = []
+
+    def do_CONNECT(self) -> None:
+        self.asked.append(self.path)
+        with socket.create_connection(("127.0.0.1", self.port)) as upstream:
+            self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+            back = Thread(target=pump, args=(upstream, self.connection))
+            back.start()
+            pump(self.connection, upstream)
+            back.join()
+        self.close_connection = True
+
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002  # the base class names it so
+        pass
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_https_goes_through_a_tunnel_and_the_host_behind_it_is_verified(
+    tmp_path: Path, authority: Authority
+) -> None:
+    with Registry(tmp_path / "r", tls=tls(authority, "mirror.example")) as registry:
+        port = int(registry.address.rpartition(":")[2])
+        handler = type("_FreshTunnel", (_Tunnel,), {"port": port, "asked": []})
+        server = _Joining(("127.0.0.1", 0), handler)
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        environment = {"HTTPS_PROXY": f"http://127.0.0.1:{server.server_address[1]}"}
+
+        with make(Trust((str(authority.certificate),)), environment) as transport:
+            assert status(transport, "https://mirror.example/v2/") == 200
+            with pytest.raises(Unreachable, match="certificate"):
+                status(transport, "https://other.example/v2/")
+
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert handler.asked == ["mirror.example:443", "other.example:443"]
+    assert registry.requests[0].header("Host") == "mirror.example"
 
 
 def test_a_proxy_that_does_not_connect_is_unreachable(registry: Registry) -> None:
