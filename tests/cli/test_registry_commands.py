@@ -29,7 +29,7 @@ def pushed(lstore, registry: Registry, tmp_path: Path) -> str:
     builder.add_image([HELLO], tag="hello")
     lstore("load", "-i", str(builder.write(tmp_path / "layout")))
     lstore("tag", "hello", name)
-    assert lstore("push", "-q", name).out == f"{name}\n"
+    assert lstore("push", "-q", name).out.startswith("sha256:")
     lstore("rmi", "hello", name)
     return name
 
@@ -44,10 +44,11 @@ def test_a_pull_tells_digest_and_status(lstore, pushed: str) -> None:
     assert second.out.splitlines()[1] == f"Status: Image is up to date for {pushed}"
 
 
-def test_a_quiet_pull_tells_the_name_alone(lstore, pushed: str) -> None:
+def test_a_quiet_pull_tells_the_digest_alone(lstore, pushed: str) -> None:
     result = lstore("pull", "-q", pushed)
 
-    assert (result.out, result.err) == (f"{pushed}\n", "")
+    digest = lstore("images", "--digests", "--format", "{{.Digest}}").out
+    assert (result.out, result.err) == (digest, "")
 
 
 def test_a_pulled_image_knows_its_digest_in_the_registry(lstore, pushed: str) -> None:
@@ -69,7 +70,8 @@ def test_every_tag_of_a_repository_can_be_pulled_and_pushed(lstore, pushed: str)
     taken = lstore("pull", "-aq", repository)
 
     assert [line.partition(":")[0] for line in sent.out.splitlines()] == ["1", "2"]
-    assert taken.out.splitlines() == [f"{repository}:1", f"{repository}:2"]
+    assert len(taken.out.splitlines()) == 2
+    assert sorted(lstore("images", "--format", "{{.Tag}}").out.split()) == ["1", "2"]
 
 
 def test_the_other_platform_comes_when_asked(lstore, registry: Registry, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @verb(PULL)
 @click.argument("name", metavar="NAME[:TAG|@DIGEST]", type=IMAGE_NAME)
 @click.option("-a", "--all-tags", is_flag=True, help="Download every tag of the repository")
-@click.option("-q", "--quiet", is_flag=True, help="Show the name of the image alone")
+@click.option("-q", "--quiet", is_flag=True, help="Show the digest alone")
 @platform_option
 @all_platforms_option
 @click.pass_obj
@@ -52,8 +52,10 @@ def command(
 
 
 def _show(session: Session, pulled: "Pulled", *, is_quiet: bool) -> None:
-    if not is_quiet:
-        news = "Downloaded newer image for" if pulled.is_new else "Image is up to date for"
-        session.line(f"Digest: {pulled.digest}")
-        session.line(f"Status: {news} {pulled.name.familiar}")
+    if is_quiet:
+        session.line(str(pulled.digest))
+        return
+    news = "Downloaded newer image for" if pulled.is_new else "Image is up to date for"
+    session.line(f"Digest: {pulled.digest}")
+    session.line(f"Status: {news} {pulled.name.familiar}")
     session.line(str(pulled.name))

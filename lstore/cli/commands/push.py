@@ -13,7 +13,7 @@ from lstore.cli.verbs import PUSH
 @verb(PUSH)
 @click.argument("name", metavar="NAME[:TAG]", type=IMAGE_NAME)
 @click.option("-a", "--all-tags", is_flag=True, help="Upload every tag of the repository")
-@click.option("-q", "--quiet", is_flag=True, help="Show the name of the image alone")
+@click.option("-q", "--quiet", is_flag=True, help="Show the digest alone")
 @platform_option
 @click.pass_obj
 def command(session: Session, *, name: str, all_tags: bool, quiet: bool, platform: str | None) -> None:
@@ -28,4 +28,4 @@ def command(session: Session, *, name: str, all_tags: bool, quiet: bool, platfor
             done = [push(engine, Reference.parse(name), platform=wanted, progress=progress)]
     for pushed in done:
         detail = f"{pushed.name.tag}: digest: {pushed.digest} size: {pushed.size}"
-        session.line(str(pushed.name) if quiet else detail)
+        session.line(str(pushed.digest) if quiet else detail)
