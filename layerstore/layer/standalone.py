@@ -28,6 +28,7 @@ class StandaloneLayer:
         self.tree.begin_layer()
         self._opaque_name = USER_OPAQUE if userxattr else TRUSTED_OPAQUE
         self._marks: list[Entry] = []
+        self._opaque: set[bytes] = set()
         self._left_out = False
 
     @property
@@ -41,7 +42,8 @@ class StandaloneLayer:
 
         Only a merge gets right: parents without an entry (overlayfs would show ours, not the lower one's,
         mode and owner), parents behind symlinks, hardlinks to files of lower layers, and an opaque root,
-        which overlayfs ignores.
+        which overlayfs ignores. Taken for granted is that whiteouts hide something, as they do in layers
+        made from an overlay's upper directory: overlayfs lists a mark in a directory that only we have.
         """
         has_opaque_root = any(mark.kind is Kind.OPAQUE and not mark.path for mark in self._marks)
         return not (
@@ -60,25 +62,36 @@ class StandaloneLayer:
 
     def finish(self) -> Tree:
         """The tree, marks set. No change can be taken afterwards."""
-        for mark in self._marks:
-            try:
-                if mark.kind is Kind.OPAQUE:
-                    self._make_opaque(self.tree.directory(mark.path))
-                else:
-                    self._white_out(mark)
-            except InvalidLayer:
-                self._left_out = True
+        for place in (self._make_opaque, self._white_out):
+            for mark in self._marks:
+                try:
+                    place(mark)
+                except InvalidLayer:
+                    self._left_out = True
         return self.tree
 
-    def _white_out(self, mark: Entry) -> None:
-        parent, _, name = mark.path.rpartition(b"/")
-        directory = self.tree.directory(parent)
-        present = (directory.children or {}).get(name)
-        if present is None:
-            self.tree.add(_WHITEOUT._replace(path=mark.path))
-        elif present.children is not None:  # removed and made anew: the lower one must not shine through
-            self._make_opaque(present)
-
-    def _make_opaque(self, directory: Node) -> None:
+    def _make_opaque(self, mark: Entry) -> None:
+        """Mark the directory that `mark` names, or that takes the place of one it removes."""
+        if mark.kind is Kind.WHITEOUT:
+            present = self._find(mark.path)
+            if present is None or present.children is None:
+                return
+        directory = self.tree.directory(mark.path)
         entry = directory.entry
         directory.entry = entry._replace(xattrs={**entry.xattrs, self._opaque_name: b"y"})
+        self._opaque.add(mark.path)
+
+    def _white_out(self, mark: Entry) -> None:
+        """Put a device where a lower name is to vanish, unless an opaque directory hides it already.
+
+        Below an opaque directory overlayfs merges nothing, and would list the device.
+        """
+        if mark.kind is Kind.WHITEOUT and self._find(mark.path) is None:
+            steps = mark.path.split(b"/")
+            if not any(b"/".join(steps[:end]) in self._opaque for end in range(len(steps))):
+                self.tree.add(_WHITEOUT._replace(path=mark.path))
+
+    def _find(self, path: bytes) -> Node | None:
+        """What the layer itself has at `path`; parents are made where they are missing."""
+        parent, _, name = path.rpartition(b"/")
+        return (self.tree.directory(parent).children or {}).get(name)

@@ -26,9 +26,10 @@ from fixtures.images.entries import (
 )
 from fixtures.observed import Observed, observe_directory, observe_index
 from fixtures.oci_model import Model, Refused
-from layerstore.errors import InvalidLayer
+from layerstore.errors import InvalidLayer, StorageError, StoreDamaged
+from layerstore.layer.changes import Facts
 from layerstore.layer.ingest import LayerWriter
-from layerstore.layer.merge import layer_facts, merge_layers
+from layerstore.layer.merge import MAX_STACKED, layer_facts, may_stack, merge_layers
 from layerstore.mount import ErofsImage, MountStack
 from layerstore.snapshot.overlay import attach, detach
 
@@ -127,6 +128,8 @@ def test_where_layers_are_stackable_overlayfs_shows_the_same_as_the_merge(
         facts = [layer_facts(layer) for layer in layers]
         if not (facts[0].stands_alone and all(fact.is_stackable for fact in facts[1:])):
             return
+        if not whiteouts_hide_something(stack):
+            return
         merged = observe_merged(base, layers)
         lowers = [ErofsImage(f"{layer}/index", (f"{layer}/tar",)) for layer in reversed(layers)]
         target = os.path.join(base, "mounted")
@@ -138,6 +141,19 @@ def test_where_layers_are_stackable_overlayfs_shows_the_same_as_the_merge(
             detach(target)
 
         assert comparable(stacked) == comparable(merged)
+
+
+def whiteouts_hide_something(stack: Sequence[Sequence[Entry]]) -> bool:
+    """Whether they could come from an overlay's upper directory."""
+    model = Model()
+    for layer in stack:
+        names = [
+            entry.name for entry in layer if ".wh." in entry.name and not entry.name.endswith(".wh..wh..opq")
+        ]
+        if not all(name.replace(".wh.", "") in model.files for name in names):
+            return False
+        model.apply(layer)
+    return True
 
 
 def parents(layer: Sequence[Entry]) -> list[Entry]:
@@ -171,3 +187,66 @@ def test_a_mounted_merge_is_what_the_reader_shows(stack: Sequence[Sequence[Entry
             detach(target)
 
         assert mounted == merged
+
+
+PLAIN = Facts(1, 1024, stands_alone=True, is_stackable=True)
+REMOVING = Facts(1, 1024, stands_alone=False, is_stackable=True)
+IMPLYING = Facts(1, 1024, stands_alone=True, is_stackable=False)
+
+
+@pytest.mark.parametrize(
+    ("layers", "merged", "may"),
+    [
+        ([], 0, True),
+        ([PLAIN], 0, True),
+        ([IMPLYING], 0, True),
+        ([REMOVING], 0, False),
+        ([REMOVING], 1, True),
+        ([PLAIN, REMOVING, PLAIN], 0, True),
+        ([PLAIN, IMPLYING], 0, False),
+        ([REMOVING, IMPLYING, PLAIN], 2, True),
+        ([PLAIN] * (MAX_STACKED + 1), 0, True),
+        ([PLAIN] * (MAX_STACKED + 2), 0, False),
+        ([PLAIN] * (MAX_STACKED + 2), 2, True),
+    ],
+)
+def test_layers_stack_where_overlayfs_is_right_and_they_are_few(
+    layers: list[Facts], merged: int, may: bool
+) -> None:
+    assert may_stack(layers, merged=merged) is may
+
+
+def test_a_merge_of_nothing_is_an_empty_root(tmp_path: Path) -> None:
+    assert list(observe_merged(str(tmp_path), [])) == [b""]
+
+
+def test_five_hundred_and_one_layers_are_one_index(tmp_path: Path) -> None:
+    stack = [[file(f"f{number % 7}", b"%d" % number)] for number in range(501)]
+
+    found = observe_merged(str(tmp_path), ingest_stack(str(tmp_path), stack))
+
+    assert found[b"f3"].content == hashlib.sha256(b"500").hexdigest()
+    assert len(found) == 8
+
+
+def test_equal_stacks_merge_into_equal_bytes(tmp_path: Path) -> None:
+    layers = ingest_stack(str(tmp_path), [[file("a", b"1")], [whiteout("a"), file("b", b"2")]])
+
+    merge_layers(layers, str(tmp_path / "one"))
+    merge_layers(layers, str(tmp_path / "two"))
+
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_damaged_layer_index_is_not_merged(tmp_path: Path) -> None:
+    (layer,) = ingest_stack(str(tmp_path), [[file("a", b"1")]])
+    index = Path(layer, "index")
+    index.write_bytes(index.read_bytes()[:-1] + b"x")
+
+    with pytest.raises(StoreDamaged):
+        merge_layers([layer], str(tmp_path / "merged"))
+
+
+def test_a_layer_that_is_missing_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        merge_layers([str(tmp_path / "missing")], str(tmp_path / "merged"))

@@ -188,7 +188,8 @@ def test_a_layer_on_its_own_has_overlayfs_s_marks() -> None:
     layer = [
         directory(b"d"),
         opaque(b"d"),
-        whiteout(b"d/gone"),
+        whiteout(b"d/hidden-anyway"),
+        whiteout(b"gone"),
         whiteout(b"made"),
         directory(b"made"),
         whiteout(b"f"),
@@ -197,7 +198,8 @@ def test_a_layer_on_its_own_has_overlayfs_s_marks() -> None:
 
     made, found = standalone(layer)
 
-    assert found[b"d/gone"][:2] == (b"d/gone", Kind.CHARACTER)
+    assert found[b"gone"][:2] == (b"gone", Kind.CHARACTER)
+    assert b"d/hidden-anyway" not in found
     assert found[b"d"].xattrs == found[b"made"].xattrs == {b"trusted.overlay.opaque": b"y"}
     assert found[b"f"].kind is Kind.REGULAR
     assert (made.stands_alone, made.is_stackable) == (False, True)
