@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from layerstore.errors import InvalidInput, StoreDamaged, storage_error
@@ -56,6 +56,24 @@ class ImageFiles:
         """What is in `directory`, by name in byte order; their paths are their names."""
         for name, inode in self._reader.children(directory.inode):
             yield self._found(name, inode)
+
+    def walk(self, top: Found) -> Iterator[tuple[Found, tuple[Found, ...]]]:
+        """Each directory from `top` down with what is in it: parents first, names in byte order.
+
+        Raises `StoreDamaged` where a directory is found inside itself.
+        """
+        pending = [top]
+        seen: set[int] = set()
+        while pending:
+            directory = pending.pop()
+            if directory.inode.nid in seen:
+                raise StoreDamaged(f"cannot list {shown(directory.path)}: a directory has two places")
+            seen.add(directory.inode.nid)
+            inside = tuple(self.list(directory))
+            yield directory, inside
+            prefix = directory.path.rstrip(b"/") + b"/" if directory.path else b""
+            below = [each for each in inside if each.inode.kind is Kind.DIRECTORY]
+            pending += [replace(each, path=prefix + each.path) for each in reversed(below)]
 
     def read(self, path: bytes) -> Iterator[bytes]:
         """The content of the regular file at `path`, in pieces; holes read as zeros.

@@ -1,39 +1,23 @@
 """``lstore ls``: GNU ls's habits, over an image that is not mounted."""
 
+import json
 import os
-import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from lstore.cli.file_names import file_name
-from lstore.cli.format import Columns, Row, list_lines
+from lstore.cli.format import list_lines
 from lstore.cli.options import format_option, parse_platform, platform_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import LS
 
 if TYPE_CHECKING:
-    from layerstore.layer.index import Inode
     from lstore.engine.browse import Found, ImageFiles
 
-_HEADINGS = {
-    "Mode": "MODE",
-    "Links": "LINKS",
-    "UID": "UID",
-    "GID": "GID",
-    "Size": "SIZE",
-    "ModifiedAt": "MODIFIED",
-    "Name": "NAME",
-    "Path": "PATH",
-    "Target": "TARGET",
-    "Type": "TYPE",
-}
-_SHOWN = ("Mode", "Links", "UID", "GID", "Size", "ModifiedAt", "Name", "Target")
-_RIGHT = ("Links", "UID", "GID", "Size")
+    Group = tuple[Found | None, Sequence[Found]]
 
 
 @verb(LS)
@@ -56,36 +40,39 @@ def command(
     form: str | None,
     platform: str | None,
 ) -> None:
+    from lstore.cli.listing import COLUMNS, long_lines, row
     from lstore.engine.browse import image_files
 
     with image_files(session.engine(), image, platform=parse_platform(platform)) as files:
-        groups = _groups(files, os.fsencode(path), is_long=is_long or form is not None, recursive=recursive)
+        follow = not (is_long or form) or path.endswith("/")
+        groups = _groups(files, os.fsencode(path), follow=follow, recursive=recursive)
         visible = (
-            (directory, [each for each in inside if is_all or not _is_hidden(each, directory)])
-            for directory, inside in groups
+            (top, [each for each in inside if is_all or not _is_hidden(top, each)]) for top, inside in groups
         )
         if form is not None:
-            rows = (_row(directory, each) for directory, inside in visible for each in inside)
-            session.lines(list_lines(rows, Columns(_HEADINGS, _SHOWN), form))
+            rows = (row(top, each) for top, inside in visible for each in inside)
+            session.lines(map(json.dumps, rows) if form == "json" else list_lines(rows, COLUMNS, form))
             return
-        for number, (directory, inside) in enumerate(visible):
-            if recursive and directory is not None:
-                session.line(("\n" if number else "") + _shown(session, directory.path) + ":")
-            session.lines(
-                _long(session, inside) if is_long else (_shown(session, each.path) for each in inside)
-            )
+        show = file_name if session.streams.out.is_terminal else os.fsdecode
+        for number, (top, inside) in enumerate(visible):
+            if recursive and top is not None:
+                session.line(("\n" if number else "") + show(top.path) + ":")
+            session.lines(long_lines(inside, show) if is_long else (show(each.path) for each in inside))
 
 
-def _groups(
-    files: "ImageFiles", path: bytes, *, is_long: bool, recursive: bool
-) -> "Iterator[tuple[Found | None, Sequence[Found]]]":
-    """Each directory that is to be listed, with what is in it; of a file, the file alone."""
+def _groups(files: "ImageFiles", path: bytes, *, follow: bool, recursive: bool) -> "Iterator[Group]":
+    """Each directory that is to be listed, with what is in it; of anything else, itself alone."""
     from layerstore.layer.entry import Kind
 
-    top = files.find(path, follow=not is_long or path.endswith(b"/"))
+    top = files.find(path, follow=follow)
     if top.inode.kind is not Kind.DIRECTORY:
         yield None, (top,)
     elif recursive:
         yield from files.walk(top)
     else:
         yield top, tuple(files.list(top))
+
+
+def _is_hidden(top: "Found | None", found: "Found") -> bool:
+    """Whether ls leaves it out: by its name, unless it was asked for."""
+    return top is not None and found.path.startswith(b".")
