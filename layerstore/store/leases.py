@@ -88,8 +88,11 @@ def is_abandoned(path: str) -> bool:
 
 
 def _descriptors(path: str) -> Iterator[Descriptor]:
-    with open(path, "rb") as stream:
-        lines = stream.read().splitlines()
+    try:
+        with open(path, "rb") as stream:
+            lines = stream.read().splitlines()
+    except FileNotFoundError:  # given up just now, for which nobody needs the store lock
+        return
     for line in lines:
         with suppress(InvalidInput):  # its process could not write the line whole, and knows
             yield Descriptor.from_json(parse_object(line, "lease"))
