@@ -182,10 +182,16 @@ class _Diff:
                 os.close(self._lower.leave())
 
     def _root(self) -> Iterator[Change]:
+        """The root, unless only its time differs: that is of the upper directory's making, and docker's layers
+        have no root either.
+        """
         upper, below = observe(self._upper.fd, b".", b""), self._below(b".", b"")
-        if upper is not None and upper.entry is not None and (below is None or below.entry != upper.entry):
-            kind = ChangeKind.ADDED if below is None else ChangeKind.CHANGED
-            yield Change(kind, upper.entry, self._upper.fd)
+        if upper is None or upper.entry is None:
+            return
+        if below is None or below.entry is None:
+            yield Change(ChangeKind.ADDED, upper.entry, self._upper.fd)
+        elif below.entry != upper.entry._replace(mtime=below.entry.mtime, nsec=below.entry.nsec):
+            yield Change(ChangeKind.CHANGED, upper.entry, self._upper.fd)
 
     def _change(
         self, name: bytes, path: bytes, upper: Observed | None, below: Observed | None

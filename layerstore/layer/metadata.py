@@ -154,4 +154,5 @@ def _set_xattr(inode: int | bytes, entry: Entry, name: bytes, value: bytes, owne
         is_refused = error.errno == errno.EPERM and ownership is not Ownership.EXACT
         if not is_refused and error.errno != errno.EOPNOTSUPP:
             raise
-        _log.info("%s keeps no attribute %s: %s", shown(entry.path), shown(name), error.strerror)
+        level = logging.WARNING if ownership is Ownership.EXACT else logging.INFO
+        _log.log(level, "%s keeps no attribute %s: %s", shown(entry.path), shown(name), error.strerror)

@@ -1,4 +1,4 @@
-"""`layerstore.layer.apply` as an ordinary user: all of an image that one id can have, and removable again."""
+"""`layerstore.layer.apply` without root's privileges: all of an image that its ids can have, and removable again."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ from fixtures.torture import make_torture
 from fixtures.trees import Facts, tree_facts
 from layerstore import linux
 from layerstore.disk.trees import remove_tree
+from layerstore.errors import MissingFeature
 from layerstore.layer.apply import apply_tree
 from layerstore.layer.changeset import read_changes
 from layerstore.layer.ownership import Ownership
@@ -22,8 +23,37 @@ from layerstore.layer.tree import Tree
 pytestmark = pytest.mark.root
 
 NOBODY = 65534
+SUBORDINATE, SUBORDINATES = 1_000_000, 65_536
 PR_SET_DUMPABLE = 4
 TAR_OPTIONS = ("--format=pax", "--numeric-owner", "--sparse", "--xattrs", "--xattrs-include=*", "--acls")
+
+
+def in_user_namespace(directory: Path, body: Callable[[], None]) -> None:
+    """Run `body` in `directory` as root of a user namespace that has the ids from `SUBORDINATE` on as its own."""
+    os.chown(directory, SUBORDINATE, SUBORDINATE)
+    reader, writer = os.pipe()
+    mapped, is_mapped = os.pipe()
+    pid, pidfd = linux.clone3(linux.CLONE_NEWUSER)
+    if pid == 0:
+        try:
+            os.read(mapped, 1)
+            os.chdir(directory)
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            body()
+        except BaseException as error:
+            os.write(writer, f"{type(error).__name__}: {error}".encode()[:4000])
+        finally:
+            os._exit(0)
+    for name in ("uid_map", "gid_map"):
+        Path(f"/proc/{pid}/{name}").write_text(f"0 {SUBORDINATE} {SUBORDINATES}")
+    os.write(is_mapped, b"1")
+    for fd in (writer, mapped, is_mapped, pidfd):
+        os.close(fd)
+    with open(reader, "rb") as answers:
+        failure = answers.read().decode()
+    os.waitpid(pid, 0)
+    assert failure == ""
 
 
 def as_nobody(directory: Path, body: Callable[[], None]) -> None:
@@ -63,16 +93,14 @@ def torture(tmp_path: Path) -> Path:
     """The directory with one of everything; beside it, the tar of it."""
     source = make_torture(tmp_path / "source")
     (source / "fifo-again").unlink()  # GNU tar stores a FIFO's second name as another FIFO
-    command = [
-        "tar",
-        "--create",
-        f"--file={tmp_path / 'layer.tar'}",
-        f"--directory={source}",
-        *TAR_OPTIONS,
-        ".",
-    ]
-    subprocess.run(command, check=True, capture_output=True)
+    pack_again(source, tmp_path / "layer.tar")
     return source
+
+
+def pack_again(source: Path, tar: Path) -> None:
+    """Let `tar` hold `source` as it is now."""
+    command = ["tar", "--create", f"--file={tar}", f"--directory={source}", *TAR_OPTIONS, "."]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def as_one_user_has_it(facts: Facts) -> Facts:
@@ -113,3 +141,38 @@ def test_its_owner_can_remove_it_again(torture: Path, tmp_path: Path) -> None:
 
     os.close(tar)
     assert list(home.iterdir()) == []
+
+
+def test_root_of_a_user_namespace_restores_owners_and_capabilities_within_it(
+    torture: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (torture / "far").unlink()
+    pack_again(torture, tmp_path / "layer.tar")
+    tar = os.open(tmp_path / "layer.tar", os.O_RDONLY)
+    expected = {path: facts for path, facts in tree_facts(torture).items() if facts.kind not in "cb"}
+
+    in_user_namespace(home, lambda: apply_to("fs", tar))
+
+    os.close(tar)
+    found = tree_facts(home / "fs")
+    assert found.keys() == expected.keys()
+    for path, facts in expected.items():
+        assert (found[path].uid, found[path].gid) == (facts.uid + SUBORDINATE, facts.gid + SUBORDINATE)
+        assert (found[path].mode, found[path].mtime_ns) == (facts.mode, facts.mtime_ns)
+        assert found[path].xattrs.keys() == {each for each in facts.xattrs if not each.startswith("trusted.")}
+
+
+def test_an_owner_outside_of_the_user_namespace_is_a_clear_error(torture: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    tar = os.open(tmp_path / "layer.tar", os.O_RDONLY)
+
+    def body() -> None:
+        with pytest.raises(MissingFeature, match=r"cannot give '.*' to 2000000000:4000000000"):
+            apply_to("fs", tar)
+
+    in_user_namespace(home, body)
+
+    os.close(tar)

@@ -58,7 +58,11 @@ class Snapshot:
 
         in_mount_namespace(inside)
         facts: dict[str, Facts] = pickle.loads((self.root / "facts").read_bytes())
-        return facts
+        # A layer says nothing of the root's time where that is all that changed.
+        return facts if self.is_root_changed() else {**facts, ".": tree_facts(self.lower)["."]}
+
+    def is_root_changed(self) -> bool:
+        return self.changes()[:1] != [] and self.changes()[0].entry.path == b""
 
     def changes(self) -> list[Change]:
         return collect(self.upper, self.lower, userxattr=self.userxattr)
@@ -293,6 +297,18 @@ def test_any_history_of_a_snapshot_survives_as_two_layers(
 
     facts = snapshot.change(lambda root: body(root, after))
 
+    assert differences(snapshot.rebuilt(), facts) == {}
+
+
+@pytest.mark.root
+def test_the_root_is_a_change_where_more_than_its_time_is_another(snapshot: Snapshot) -> None:
+    snapshot.change(lambda root: (root / "new").touch())
+    untouched = snapshot.is_root_changed()
+
+    facts = snapshot.change(lambda root: root.chmod(0o700))
+
+    assert not untouched
+    assert snapshot.is_root_changed()
     assert differences(snapshot.rebuilt(), facts) == {}
 
 
