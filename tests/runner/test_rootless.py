@@ -44,7 +44,11 @@ def containers(users_busybox: Path, tmp_path: Path) -> Containers:
     made = Containers(
         users_busybox,
         tmp_path,
-        ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all"),
+        (
+            # The user could not write what coverage measures.
+            *("env", "--unset=COVERAGE_PROCESS_CONFIG", "--unset=COVERAGE_PROCESS_START"),
+            *("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all"),
+        ),
     )
     own(tmp_path)
     open_the_way(tmp_path)
