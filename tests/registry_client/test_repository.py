@@ -30,7 +30,8 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.document import MAX_DOCUMENT, dump
 from layerstore.oci.manifest import MAX_MANIFESTS, build_index, build_manifest, parse
 from layerstore.oci.reference import Reference
-from registry_client.listing import MAX_PAGE, PAGE_LENGTH
+from registry_client import listing
+from registry_client.listing import MAX_PAGE
 from registry_client.referrers import fallback_tag
 from registry_client.scope import DELETE, PUSH
 from registry_client.settings import Settings
@@ -289,16 +290,18 @@ def test_a_registry_that_takes_a_manifest_under_another_digest_is_not_believed(
 
 
 def test_tags_come_page_by_page(
-    world: World, simulated: SimulatedRegistry, reference: Reference, image: Image
+    world: World,
+    simulated: SimulatedRegistry,
+    reference: Reference,
+    image: Image,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    manifest = image.manifest
-    stored = StoredManifest(manifest.media_type, manifest.descriptor.digest, manifest.raw)
-    names = [f"v{number:04}" for number in range(PAGE_LENGTH + 1)]
-    for name in names:
-        simulated.storage.add_manifest("team/app", stored, name)
+    monkeypatch.setattr(listing, "PAGE_LENGTH", 2)
+    for number in range(4):
+        image.put_into(simulated, tag=f"v{number}")
 
-    assert list(world.client.repository(reference).tags()) == ["latest", *names]
-    assert len(world.network.requests) == 2
+    assert list(world.client.repository(reference).tags()) == ["latest", "v0", "v1", "v2", "v3"]
+    assert len(world.network.requests) == 3
 
 
 def test_a_list_without_end_is_refused(

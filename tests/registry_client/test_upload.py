@@ -312,7 +312,7 @@ def test_a_registry_that_does_not_say_how_far_it_is_is_taken_to_have_it_all(
 def test_chunks_have_the_size_that_the_registry_asks_for(
     world: World, empty: SimulatedRegistry, reference: Reference
 ) -> None:
-    data = pattern(CHUNK_SIZE + 5)
+    data = bytes(CHUNK_SIZE) + b"after"
     empty.faults.add(Fault(actions.Status(413), method="PUT"))
 
     push(world, reference, Content(data), Descriptor.of(mediatype.OCI_LAYER, data))
@@ -322,7 +322,7 @@ def test_chunks_have_the_size_that_the_registry_asks_for(
 
 
 def test_a_larger_minimum_is_honoured(world: World, empty: SimulatedRegistry, reference: Reference) -> None:
-    data = pattern(CHUNK_SIZE + 5)
+    data = bytes(CHUNK_SIZE) + b"after"
     minimum = actions.ChangeHeaders(set={"OCI-Chunk-Min-Length": str(2 * CHUNK_SIZE)})
     empty.faults.add(Fault(minimum, method="POST", times=None))
     empty.faults.add(Fault(actions.Status(413), method="PUT"))
