@@ -8,6 +8,7 @@ left alone.
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar, cast
@@ -17,6 +18,7 @@ from layerstore.errors import InvalidDocument, LimitExceeded
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 Object = Mapping[str, Json]
 T = TypeVar("T")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 MAX_DOCUMENT = 8 << 20
 """Bytes in a manifest, index or config that lstore will read: twice what registries accept."""
@@ -35,6 +37,13 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _no_constant(text: str) -> Json:
     raise InvalidDocument(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InvalidDocument(f"{text[:80]} is a number beyond all bounds")
+    return value
 
 
 def parse_object(raw: bytes, what: str, *, limit: int = MAX_DOCUMENT) -> Object:
@@ -61,26 +70,35 @@ def _parse(raw: bytes, what: str, limit: int) -> Json:
         raise LimitExceeded(f"{what} has {len(raw)} bytes, over the limit of {limit}")
     try:
         value = cast(
-            Json, json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+            Json,
+            json.loads(
+                raw.decode("utf-8"),
+                object_pairs_hook=_unique,
+                parse_constant=_no_constant,
+                parse_float=_finite,
+            ),
         )
     except InvalidDocument as error:
         raise InvalidDocument(f"{what}: {error.message}") from error
     except (ValueError, RecursionError) as error:  # ValueError: JSON, Unicode, over-long integers
         raise InvalidDocument(f"{what} is not valid JSON: {str(error)[:120]}") from error
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list) and _may_be_unwritable(raw):
         _check_values(value, what)
     return value
 
 
+def _may_be_unwritable(raw: bytes) -> bool:
+    """Whether the parsed value must be walked: nothing nests deeper than brackets were opened."""
+    return raw.count(b"{") + raw.count(b"[") > MAX_NESTING or _SURROGATE.search(raw) is not None
+
+
 def _check_values(root: Json, what: str) -> None:
-    """Refuse what parses but could not be dumped again: deep nesting, infinities, lone surrogates."""
+    """Refuse what parses but could not be dumped again: deep nesting and lone surrogates."""
     level = [root]
     for _ in range(MAX_NESTING):
         parts = [part for each in level for part in _parts(each)]
         if any(isinstance(part, str) and not _is_encodable(part) for part in parts):
             raise InvalidDocument(f"{what} has text with a lone surrogate")
-        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
-            raise InvalidDocument(f"{what} has a number beyond all bounds")
         level = [part for part in parts if isinstance(part, dict | list)]
         if not level:
             return
@@ -88,7 +106,7 @@ def _check_values(root: Json, what: str) -> None:
 
 
 def _parts(value: Json) -> Iterable[Json]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return chain(value, value.values())
     return cast(Sequence[Json], value)
 
