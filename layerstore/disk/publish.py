@@ -4,7 +4,8 @@ Every function is atomic towards readers: they see the old state or the new one.
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from layerstore.disk.faults import CrashPoint
 
@@ -15,13 +16,20 @@ _WRITTEN = CrashPoint("publish: temporary file durable")
 _RENAMED = CrashPoint("publish: renamed, directory not synced")
 
 
-def sync_directory(path: str) -> None:
-    """Make the names in the directory `path` durable."""
+@contextmanager
+def opened_directory(path: str) -> Iterator[int]:
+    """A descriptor of the directory `path`, for what is asked of descriptors alone."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in the directory `path` durable."""
+    with opened_directory(path) as descriptor:
+        os.fsync(descriptor)
 
 
 def sync_file(path: str) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import move
-from layerstore.disk.trees import remove_tree
+from layerstore.disk.trees import remove_tree, remove_trees, sync_tree
 from layerstore.errors import Conflict, InvalidInput, NotFound, StoreDamaged, storage_error
 from layerstore.mount import MountStack
 from layerstore.oci.config import ImageConfig
@@ -61,8 +61,13 @@ class Snapshotter:
             return
         with self._store.locked():
             bad = set(self._store.layers.examine(verify_layer))
-        if bad:  # what was assembled over them may be cut short as well, and is quickly made again
-            remove_tree(self._home())
+            if bad:  # what was assembled over them goes too, and is quickly made again
+                remove_trees(self._all_committed())
+
+    def _all_committed(self) -> list[str]:
+        with suppress(FileNotFoundError):
+            return [os.path.join(self._home(), name) for name in os.listdir(self._home())]
+        return []
 
     def _assemble(self, diff_ids: Sequence[Digest]) -> None:
         path = self._committed(diff_ids)
@@ -72,6 +77,7 @@ class Snapshotter:
             os.makedirs(self._home(), mode=0o755, exist_ok=True)
             with staged(self._store.layout) as made:
                 self.driver.assemble(self._layers(diff_ids), made, self._nearest(diff_ids))
+                sync_tree(made)
                 _ASSEMBLED.reach()
                 self._commit(made, path)
         except OSError as error:

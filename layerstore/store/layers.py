@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 
 from layerstore.disk.faults import CrashPoint
-from layerstore.disk.publish import move, remove_file, sync_directory, sync_file, write_file
-from layerstore.disk.trees import remove_trees
+from layerstore.disk.publish import move, remove_file, write_file
+from layerstore.disk.trees import remove_trees, sync_tree
 from layerstore.errors import InvalidDigest
 from layerstore.oci.digest import Digest
 from layerstore.store.layout import Layout, parse_name
@@ -98,7 +98,7 @@ class Layers:
             identity = _identity(self.path(diff_id))
             if identity is None or identity[1] < limit * 1e9:
                 with suppress(OSError):
-                    _sync_tree(self.path(diff_id))
+                    sync_tree(self.path(diff_id))
                     synced[diff_id] = identity
         return synced
 
@@ -135,7 +135,7 @@ class Layers:
         path = self.path(diff_id)
         if not os.path.isdir(path) or not verify(diff_id, path):
             return False
-        _sync_tree(path)
+        sync_tree(path)
         return True
 
     def _older_lists(self) -> list[str]:
@@ -188,13 +188,3 @@ def _read_list(path: str) -> set[Digest]:
         except InvalidDigest:
             continue
     return found
-
-
-def _sync_tree(path: str) -> None:
-    """Make everything below `path` durable; nothing where it is gone."""
-    for directory, _, files in os.walk(path):
-        for name in files:
-            full = os.path.join(directory, name)
-            if os.path.isfile(full) and not os.path.islink(full):
-                sync_file(full)
-        sync_directory(directory)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from layerstore.disk import trees
 from layerstore.disk.publish import TEMPORARY_PREFIX
-from layerstore.disk.trees import Meter, Usage, remove_tree, remove_trees, set_aside
+from layerstore.disk.trees import Meter, Usage, remove_tree, remove_trees, set_aside, sync_tree
 
 
 def grow(root: Path) -> Path:
@@ -153,3 +154,32 @@ def test_trees_are_removed_together_and_missing_ones_passed_over(tmp_path: Path)
     remove_trees([*map(str, roots), str(tmp_path / "missing")])
 
     assert os.listdir(tmp_path) == []
+
+
+def test_every_file_and_directory_of_a_small_tree_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = grow(tmp_path / "tree")
+    synced: list[str] = []
+    monkeypatch.setattr(trees, "sync_file", synced.append)
+    monkeypatch.setattr(trees, "sync_directory", synced.append)
+
+    sync_tree(str(root))
+
+    names = ("", "deep", "deep/er", "file", "sparse", "deep/hardlink", "deep/er/file")
+    assert sorted(synced) == sorted(str(root / name) for name in names)
+
+
+def test_a_large_tree_is_synced_with_its_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        (tmp_path / str(number)).touch()
+    synced: list[str] = []
+    monkeypatch.setattr(trees, "syncfs", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+
+    sync_tree(str(tmp_path))
+
+    assert synced == [str(tmp_path)]
+
+
+def test_syncing_what_is_gone_does_nothing(tmp_path: Path) -> None:
+    sync_tree(str(tmp_path / "gone"))
