@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from layerstore.content import read_document, read_manifest
@@ -19,6 +20,7 @@ from layerstore.snapshot import overlay
 from lstore.engine import catalog
 from lstore.engine.pull import pull
 from runner import launch
+from runner.mapped import call_mapped
 from runner.spec import ProcessSpec
 
 if TYPE_CHECKING:
@@ -127,6 +129,11 @@ def _container(engine: "Engine") -> Iterator[tuple[str, str]]:
     try:
         yield identifier, state
     finally:
-        engine.snapshotter.remove(identifier)
-        remove_tree(state)
+        call_mapped(partial(_remove, engine, identifier, state))
         lock.close()
+
+
+def _remove(engine: "Engine", identifier: str, state: str) -> None:
+    """Runs as whoever owns what the container wrote: without root, that may be subordinate ids."""
+    engine.snapshotter.remove(identifier)
+    remove_tree(state)
