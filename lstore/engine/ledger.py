@@ -126,11 +126,14 @@ class Ledger:
         """Where the directory `path` really is, and what it has. It is made, as adding to it would make it."""
         known = self._parents.get(path)
         if known is None:
-            children = self.tree.directory(path).children
             found = locate(self.tree.root, path)
-            if found is None or children is None:
+            missing = [] if found is None or found[1] is not None else _missing(self.tree.root, found[0])
+            directory = self.tree.directory(path)
+            if found is None or directory.children is None:
                 raise AssertionError("the tree has just walked there")
-            known = self._parents[path] = (found[0], children)
+            for place in missing:  # nobody names these directories, and yet they are new
+                self._put(place, None, directory.entry)
+            known = self._parents[path] = (found[0], directory.children)
         return known
 
     def _put(self, path: bytes, before: Entry | None, after: Entry) -> None:
@@ -197,6 +200,20 @@ def locate(root: Node, path: bytes) -> tuple[bytes, Node | None] | None:
             trail = []
         pending += target.split(b"/")[::-1]
     return b"/".join(name for name, _ in trail), trail[-1][1] if trail else root
+
+
+def _missing(root: Node, path: bytes) -> list[bytes]:
+    """The directories on the way down to `path`, where it really would be, that are not there."""
+    place, node = b"", root
+    found: list[bytes] = []
+    for name in path.split(b"/"):
+        place = _join(place, name)
+        child = None if found else (node.children or {}).get(name)
+        if child is None:
+            found.append(place)
+        else:
+            node = child
+    return found
 
 
 def stored_size(entry: Entry) -> int:

@@ -24,7 +24,7 @@
     return (unit && value < 99.95 ? value.toPrecision(3) : Math.round(value)) + " " + UNITS[unit];
   };
   const share = (part, whole) => (whole ? (100 * part / whole).toFixed(1) : "0.0") + " %";
-  const hue = (layer) => Math.round(40 + (172 + layer * 137.5) % 270);  // reds say waste
+  const hue = (layer) => Math.round(40 + (172 + layer * 166.9) % 270);  // reds say waste
   const element = (tag, className, text) => {
     const made = document.createElement(tag);
     if (className) made.className = className;
