@@ -48,18 +48,26 @@ class Snapshot:
         owner = self.lower.stat()
         os.chown(self.upper, owner.st_uid, owner.st_gid)
 
-        def inside() -> None:
+        def at_mount(action: Body) -> None:
             attach(stack, str(self.root / "merged"))
             try:
-                body(self.root / "merged")
-                (self.root / "facts").write_bytes(pickle.dumps(tree_facts(self.root / "merged")))
+                action(self.root / "merged")
             finally:
                 detach(str(self.root / "merged"))
+
+        def inside() -> None:
+            at_mount(body)
+            # Seen anew: where overlayfs could not note a file's origin, it keeps showing the old inode number
+            # until it forgets it.
+            at_mount(self._write_facts)
 
         in_mount_namespace(inside)
         facts: dict[str, Facts] = pickle.loads((self.root / "facts").read_bytes())
         # A layer says nothing of the root's time where that is all that changed.
         return facts if self.is_root_changed() else {**facts, ".": tree_facts(self.lower)["."]}
+
+    def _write_facts(self, merged: Path) -> None:
+        (self.root / "facts").write_bytes(pickle.dumps(tree_facts(merged)))
 
     def is_root_changed(self) -> bool:
         return self.changes()[:1] != [] and self.changes()[0].entry.path == b""
