@@ -28,9 +28,9 @@ HOSTILE = (
     "$data ${style} &amp; '",
     "\u202egnp.exe",
     "\udcff\udcfe latin \udce9",
-    "{{7*7}} [bold red]rich[/]",
+    "{{7*7}} [bold red]rich[blink]",
 )
-"""Names that mean something to a terminal, to HTML, to a template, to rich; the last but one is no UTF-8."""
+"""Names that mean something to a terminal, to HTML, to a template, to rich; one is no UTF-8."""
 
 
 @pytest.fixture
