@@ -8,6 +8,7 @@ that begin with the same layers share the inodes of the files that those layers 
 """
 
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -19,6 +20,7 @@ from layerstore.layer.ownership import Ownership
 from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Tree
 from layerstore.mount import Directory, Lower
+from layerstore.snapshot.driver import RootAttributes
 
 NAME = "directory"
 _FS = "fs"
@@ -54,6 +56,14 @@ class DirectoryDriver:
     def lowers(self, layers: Sequence[str], directory: str) -> tuple[Lower, ...]:
         """The one directory."""
         return (Directory(os.path.join(directory, _FS)),)
+
+    def root(self, layers: Sequence[str], directory: str) -> RootAttributes:
+        """As the directory has them. Raises `StorageError`."""
+        try:
+            status = os.stat(os.path.join(directory, _FS), follow_symlinks=False)
+        except OSError as error:
+            raise storage_error(error, f"read {directory}") from error
+        return RootAttributes(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
     def _unpack(
         self, layers: Sequence[str], directory: str, parent: "_Parent | None", opened: ExitStack

@@ -5,9 +5,17 @@ differ in what a stack needs beside the layers, and in what the kernel then moun
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from layerstore.mount import Lower
+
+
+class RootAttributes(NamedTuple):
+    """Permission bits and ids of a root directory."""
+
+    mode: int
+    uid: int
+    gid: int
 
 
 class Driver(Protocol):
@@ -33,4 +41,8 @@ class Driver(Protocol):
 
     def lowers(self, layers: Sequence[str], directory: str) -> tuple[Lower, ...]:
         """The lowers of that stack, topmost first, once `directory` is assembled."""
+        ...
+
+    def root(self, layers: Sequence[str], directory: str) -> RootAttributes:
+        """What the root directory of that stack has, which an overlay takes from its upper directory."""
         ...

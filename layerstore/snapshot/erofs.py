@@ -1,11 +1,15 @@
 """The driver ``erofs``: nothing is unpacked; the kernel mounts one merged index over all layers' tars."""
 
+import mmap
 import os
 from collections.abc import Sequence
 
-from layerstore.layer.merge import merge_layers
+from layerstore.errors import storage_error
+from layerstore.layer.index import IndexReader
+from layerstore.layer.merge import layer_facts, merge_layers
 from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.mount import ErofsImage, Lower
+from layerstore.snapshot.driver import RootAttributes
 
 NAME = "erofs"
 
@@ -17,13 +21,34 @@ class ErofsDriver:
     needs_userxattr = False
 
     def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
-        """Write the merged index; one layer needs none beside its own."""
-        if len(layers) > 1:
+        """Write the merged index, unless one layer's own will do: it may hide nothing, and must lack nothing."""
+        if len(layers) > 1 or any(not layer_facts(layer).stands_alone for layer in layers):
             merge_layers(layers, os.path.join(directory, INDEX))
 
     def lowers(self, layers: Sequence[str], directory: str) -> tuple[Lower, ...]:
         """One image over the tars, in the order of the layers."""
         if not layers:
             return ()
-        index = os.path.join(layers[0] if len(layers) == 1 else directory, INDEX)
-        return (ErofsImage(index, tuple(os.path.join(layer, TAR) for layer in layers)),)
+        tars = tuple(os.path.join(layer, TAR) for layer in layers)
+        return (ErofsImage(_index(layers, directory), tars),)
+
+    def root(self, layers: Sequence[str], directory: str) -> RootAttributes:
+        """As the index has them. Raises `StoreDamaged`, `StorageError`."""
+        if not layers:
+            return RootAttributes(0o755, 0, 0)
+        path = _index(layers, directory)
+        try:
+            with (
+                open(path, "rb") as stream,
+                mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data,
+                memoryview(data) as view,
+            ):
+                inode = IndexReader(view).root
+        except OSError as error:
+            raise storage_error(error, f"read {path}") from error
+        return RootAttributes(inode.mode, inode.uid, inode.gid)
+
+
+def _index(layers: Sequence[str], directory: str) -> str:
+    merged = os.path.join(directory, INDEX)
+    return merged if len(layers) > 1 or os.path.exists(merged) else os.path.join(layers[0], INDEX)

@@ -117,13 +117,20 @@ class Snapshotter:
             os.mkdir(path, 0o711)
             with open(os.path.join(path, "parent"), "wb") as stream:
                 stream.write(dump({"diff_ids": [str(each) for each in diff_ids]}))
-            for name, mode in (("upper", 0o755), ("work", 0o700)):
-                os.mkdir(os.path.join(path, name), mode)
+            os.mkdir(os.path.join(path, "work"), 0o700)
+            self._make_upper(os.path.join(path, "upper"), diff_ids)
         except FileExistsError as error:
             raise Conflict(f"snapshot {key!r} exists already") from error
         except OSError as error:
             raise storage_error(error, f"prepare snapshot {path}") from error
         return self.mounts(key)
+
+    def _make_upper(self, path: str, diff_ids: Sequence[Digest]) -> None:
+        """An upper directory that looks as the root below it, which it covers."""
+        root = self.driver.root(self._layers(diff_ids), self._committed(diff_ids))
+        os.mkdir(path, 0o700)
+        os.chown(path, root.uid, root.gid)
+        os.chmod(path, root.mode)
 
     def mounts(self, key: str) -> MountStack:
         """The stack of the active snapshot `key`. Raises `NotFound`."""
