@@ -190,7 +190,8 @@ class Transaction:
                 staged[digest] = stage_bytes(self._layout.blob(digest), data)
             _STAGED.reach()
             for digest in self._documents:
-                move(staged.pop(digest), self._layout.blob(digest))
+                move(staged[digest], self._layout.blob(digest))
+                del staged[digest]
                 _MANIFEST.reach()
         finally:
             for path in staged.values():

@@ -169,6 +169,22 @@ def test_broken_off_work_stays_to_be_resumed_unless_it_is_asked_away(store: Stor
     assert os.listdir(store.layout.ingests) == []
 
 
+def test_work_that_somebody_resumes_while_the_collection_runs_is_left_alone(store: Store) -> None:
+    descriptor = Descriptor.of(mediatype.OCI_LAYER, b"one")
+    with store.transaction() as transaction:
+        transaction.push(descriptor, partial(opened_bytes, b"one"))
+    with store.locked():
+        plan = plan_collection(store, mark(store), with_ingests=True)
+    assert len(plan.ingests) == 1
+
+    with store.transaction() as transaction:
+        transaction.push(descriptor, partial(opened_bytes, b""))
+        plan.execute()
+        transaction.commit()
+
+    assert store.blobs.has(descriptor)
+
+
 def test_leavings_of_killed_processes_go(store: Store) -> None:
     before = contents(store.layout.root)
     for place in (store.layout.root, store.layout.content, store.layout.blobs("sha256"), store.layout.layers):

@@ -235,6 +235,17 @@ def test_work_that_was_adopted_survives_the_failure_of_who_did_it(store: Store) 
     assert read_document(store.blobs, LAYER) == DATA
 
 
+def test_work_that_others_adopted_is_not_discarded_by_who_finds_the_blob_stored(store: Store) -> None:
+    with store.transaction(keep_tars) as adopter, store.transaction(keep_tars) as late:
+        adopter.push(LAYER, Recording())
+        Path(store.layout.blob(LAYER.digest)).write_bytes(DATA)
+        late.push(LAYER, Recording(b""))
+        late.commit()
+        adopter.commit()
+
+    assert store.layers.has(LAYER.digest)
+
+
 def test_work_done_before_the_machine_crashed_is_verified_again(store: Store) -> None:
     with store.transaction(keep_tars) as transaction:
         transaction.push(LAYER, Recording())

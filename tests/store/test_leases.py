@@ -38,11 +38,21 @@ def test_the_lease_of_a_process_that_is_gone_holds_nothing(store: Store) -> None
     assert leases.abandoned(store.layout) == (path,)
 
 
-def test_a_line_that_was_not_written_whole_spoils_no_other(store: Store) -> None:
+def test_a_line_that_was_not_written_whole_spoils_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease = Lease(store.layout)
     lease.hold(ONE)
-    with open(os.path.join(store.layout.leases, os.listdir(store.layout.leases)[0]), "ab") as stream:
-        stream.write(b'\n{"mediaTy')
+    write = os.write
+
+    def write_half(descriptor: int, data: bytes) -> int:
+        write(descriptor, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", write_half)
+    with pytest.raises(OSError, match="space"):
+        lease.hold(TWO)
+    monkeypatch.undo()
     lease.hold(TWO)
 
     assert leases.held(store.layout) == {ONE, TWO}
