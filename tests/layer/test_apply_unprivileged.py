@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.namespaces import in_user_namespace
 from fixtures.torture import make_torture
 from fixtures.trees import Facts, tree_facts
 from layerstore import linux
@@ -23,37 +24,9 @@ from layerstore.layer.tree import Tree
 pytestmark = pytest.mark.root
 
 NOBODY = 65534
-SUBORDINATE, SUBORDINATES = 1_000_000, 65_536
+SUBORDINATE = 1_000_000
 PR_SET_DUMPABLE = 4
 TAR_OPTIONS = ("--format=pax", "--numeric-owner", "--sparse", "--xattrs", "--xattrs-include=*", "--acls")
-
-
-def in_user_namespace(directory: Path, body: Callable[[], None]) -> None:
-    """Run `body` in `directory` as root of a user namespace that has the ids from `SUBORDINATE` on as its own."""
-    os.chown(directory, SUBORDINATE, SUBORDINATE)
-    reader, writer = os.pipe()
-    mapped, is_mapped = os.pipe()
-    pid, pidfd = linux.clone3(linux.CLONE_NEWUSER)
-    if pid == 0:
-        try:
-            os.read(mapped, 1)
-            os.chdir(directory)
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
-            body()
-        except BaseException as error:
-            os.write(writer, f"{type(error).__name__}: {error}".encode()[:4000])
-        finally:
-            os._exit(0)
-    for name in ("uid_map", "gid_map"):
-        Path(f"/proc/{pid}/{name}").write_text(f"0 {SUBORDINATE} {SUBORDINATES}")
-    os.write(is_mapped, b"1")
-    for fd in (writer, mapped, is_mapped, pidfd):
-        os.close(fd)
-    with open(reader, "rb") as answers:
-        failure = answers.read().decode()
-    os.waitpid(pid, 0)
-    assert failure == ""
 
 
 def as_nobody(directory: Path, body: Callable[[], None]) -> None:
@@ -153,7 +126,7 @@ def test_root_of_a_user_namespace_restores_owners_and_capabilities_within_it(
     tar = os.open(tmp_path / "layer.tar", os.O_RDONLY)
     expected = {path: facts for path, facts in tree_facts(torture).items() if facts.kind not in "cb"}
 
-    in_user_namespace(home, lambda: apply_to("fs", tar))
+    in_user_namespace(home, range(SUBORDINATE, SUBORDINATE + 65_536), lambda: apply_to("fs", tar))
 
     os.close(tar)
     found = tree_facts(home / "fs")
@@ -173,6 +146,6 @@ def test_an_owner_outside_of_the_user_namespace_is_a_clear_error(torture: Path, 
         with pytest.raises(MissingFeature, match=r"cannot give '.*' to 2000000000:4000000000"):
             apply_to("fs", tar)
 
-    in_user_namespace(home, body)
+    in_user_namespace(home, range(SUBORDINATE, SUBORDINATE + 65_536), body)
 
     os.close(tar)

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from fixtures.images.entries import Entry, directory, file, make_tar, opaque, symlink, whiteout
+from fixtures.namespaces import in_user_namespace
 from fixtures.trees import tree_facts
 from layerstore.disk.trees import Meter
 from layerstore.errors import InvalidLayer, StorageError
+from layerstore.layer.diff import diff
 from layerstore.layer.ingest import LayerWriter
 from layerstore.layer.ownership import Ownership
-from layerstore.mount import Directory
+from layerstore.mount import Directory, MountStack
 from layerstore.snapshot.directory import DirectoryDriver
+from layerstore.snapshot.overlay import attach, detach
 
 BASE = (directory("etc"), file("etc/hosts", b"localhost"), file("etc/motd", b"hello"), directory("var"))
 MIDDLE = (directory("etc"), file("etc/motd", b"good bye"), file("etc/new", b"new"))
@@ -148,6 +151,36 @@ def test_no_descriptor_stays_open(ingest: Ingest, assemble: Assemble) -> None:
     assemble(layers, assemble(layers[:1], None))
 
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("count", [1, 65_536], ids=["one id", "many ids"])
+def test_a_user_namespace_stacks_changes_and_reads_them_back(
+    count: int, ingest: Ingest, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    os.rename(ingest([*BASE, file("etc/shadow", b"secret", mode=0o640, gid=42)]), home / "layer")
+
+    def body() -> None:
+        for name in ("snapshot", "upper", "work", "mounted"):
+            os.mkdir(name)
+        driver = DirectoryDriver()
+        driver.assemble(["layer"], "snapshot", None)
+        lowers = driver.lowers(["layer"], "snapshot")
+        attach(MountStack(lowers, "upper", "work", userxattr=driver.needs_userxattr), "mounted")
+        os.unlink("mounted/etc/hosts")
+        Path("mounted/etc/new").write_text("new")
+        assert Path("mounted/etc/shadow").read_bytes() == b"secret"
+        detach("mounted")
+        upper, lower = (os.open(name, os.O_RDONLY) for name in ("upper", "snapshot/fs"))
+        changes = [(each.kind.value, each.entry.path) for each in diff(upper, lower, userxattr=True)]
+        assert changes == [("C", b"etc"), ("D", b"etc/hosts"), ("A", b"etc/new")]
+
+    in_user_namespace(home, range(1_000_000, 1_000_000 + count), body)
+
+    gid = os.stat(home / "snapshot" / "fs" / "etc" / "shadow").st_gid
+    assert gid == 1_000_000 + (0 if count == 1 else 42)
 
 
 @pytest.mark.parametrize(
