@@ -10,29 +10,39 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 
 from layerstore import linux
-from layerstore.errors import LaunchError, UsageError
+from layerstore.errors import UsageError
 from layerstore.value import Value
-from runner import capabilities, command, etc_files, identity, namespaces, rootfs, seccomp
+from runner import become, console, etc_files, identity, namespaces, rootfs
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
 from runner.inside import make_directory
 from runner.signals import Forwarding, restore_defaults
+from runner.stdio import Stdio, fill_standard_descriptors, take_places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore.mount import MountStack
-    from runner.identity import Identity
     from runner.namespaces import IdMap
     from runner.spec import Mount, Network, ProcessSpec
 
 NETWORKS = ("none", "host")
-_UMASK = 0o022
 _NO_NAMESPACES = "sysctl user.max_user_namespaces kernel.unprivileged_userns_clone"
+
+
+class Surroundings(Value):
+    """What a container is started in: `state_dir` is an absolute directory made for it alone.
+
+    `attach` mounts a stack at a directory, in the container's mount namespace.
+    """
+
+    state_dir: str
+    attach: Callable[[MountStack, str], None]
+    network: Network = "none"
+    stdio: Stdio = Stdio()
 
 
 class _Container(Value):
@@ -40,64 +50,66 @@ class _Container(Value):
 
     stack: MountStack
     spec: ProcessSpec
-    attach: Callable[[MountStack, str], None]
-    network: Network
+    around: Surroundings
     mounts: tuple[Mount, ...]
     id_map: IdMap | None
     target: str
     place: str
 
 
-def run(
-    stack: MountStack,
-    spec: ProcessSpec,
-    *,
-    network: Network,
-    state_dir: str,
-    attach: Callable[[MountStack, str], None],
-) -> int:
+def run(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> int:
     """Run `spec` on `stack` in the foreground; the exit status of the process, 128 + n after signal n.
 
-    `attach` mounts the stack at a directory, in the container's mount namespace. `state_dir` is an absolute
-    directory that the caller made, for this container alone, and removes afterwards. As root without a user
-    namespace, else in one. To be called in the main thread of a process without others (clone(2)); signals
-    of `runner.signals.FORWARDED` go to the process meanwhile. When the calling thread dies, so does the
-    container.
+    As `start`, and signals of `runner.signals.FORWARDED` go to the process meanwhile.
+    """
+    fill_standard_descriptors()
+    with Forwarding() as forwarding:
+        pid, pidfd = start(stack, spec, around)
+        forwarding.start(pidfd)
+        try:
+            return exit_status(pid)
+        finally:
+            os.close(pidfd)
+
+
+def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[int, int]:
+    """Start `spec` on `stack`: the process id and the pidfd of the first process, a child of this one.
+
+    As root without a user namespace, else in one. To be called in the main thread of a process without
+    others (clone(2)), with 0, 1 and 2 open. When the calling thread dies, so does the container. The caller
+    removes the state directory once the process has ended.
 
     Raises `LaunchError` with the exit status that docker gives: 125 when the container could not be set up,
     126 when the command cannot be executed, 127 when there is none.
     """
-    if network not in NETWORKS:
-        raise UsageError(f"cannot join network {network!r}: it must be one of {', '.join(NETWORKS)}")
-    _fill_standard_descriptors()
+    if around.network not in NETWORKS:
+        raise UsageError(f"cannot join network {around.network!r}: it must be one of {', '.join(NETWORKS)}")
     id_map = None if os.geteuid() == 0 else namespaces.own_id_map()
-    target, place = _make_places(state_dir)
-    mounts = (*etc_files.write(spec, network, state_dir), *spec.mounts)
-    container = _Container(stack, spec, attach, network, mounts, id_map, target, place)
-    flags = namespaces.clone_flags(network, is_rootless=id_map is not None)
+    target, place = _make_places(around.state_dir)
+    mounts = (*etc_files.write(spec, around.network, around.state_dir), *spec.mounts)
+    container = _Container(stack, spec, around, mounts, id_map, target, place)
+    flags = namespaces.clone_flags(around.network, is_rootless=id_map is not None)
     channel = Channel()
     try:
-        with Forwarding() as forwarding:
-            with Doing("create the container's namespaces", hint=_NO_NAMESPACES if id_map else None):
-                pid, pidfd = linux.clone3(flags)
-            if pid == 0:
-                _be_first_process(container, channel)
-            channel.keep_launcher_side()
-            try:
-                return _attend(pid, pidfd, id_map, channel, forwarding)
-            finally:
-                os.close(pidfd)
+        with Doing("create the container's namespaces", hint=_NO_NAMESPACES if id_map else None):
+            pid, pidfd = linux.clone3(flags)
+        if pid == 0:
+            _be_first_process(container, channel)
+        channel.keep_launcher_side()
+        try:
+            _see_through(pid, pidfd, id_map, channel)
+        except BaseException:
+            os.close(pidfd)
+            raise
+        return pid, pidfd
     finally:
         channel.close()
 
 
-def _fill_standard_descriptors() -> None:
-    """Have 0, 1 and 2 open, so that no descriptor of ours takes one of their numbers."""
-    fd = os.open(os.devnull, os.O_RDWR)
-    while fd <= 2:
-        os.set_inheritable(fd, True)
-        fd = os.open(os.devnull, os.O_RDWR)
-    os.close(fd)
+def exit_status(pid: int) -> int:
+    """Wait for the child `pid`; its exit status, 128 + n after signal n."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code if code >= 0 else 128 - code
 
 
 def _make_places(state_dir: str) -> tuple[str, str]:
@@ -109,8 +121,8 @@ def _make_places(state_dir: str) -> tuple[str, str]:
     return places
 
 
-def _attend(pid: int, pidfd: int, id_map: IdMap | None, channel: Channel, forwarding: Forwarding) -> int:
-    """See the first process through its start, then wait for its end."""
+def _see_through(pid: int, pidfd: int, id_map: IdMap | None, channel: Channel) -> None:
+    """See the first process through its start, up to its exec."""
     try:
         if id_map is not None:
             namespaces.map_ids(pid, id_map)
@@ -120,13 +132,9 @@ def _attend(pid: int, pidfd: int, id_map: IdMap | None, channel: Channel, forwar
         linux.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
-    else:
-        if report:
-            os.waitpid(pid, 0)
-            raise from_report(report)
-        forwarding.start(pidfd)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return code if code >= 0 else 128 - code
+    if report:
+        os.waitpid(pid, 0)
+        raise from_report(report)
 
 
 def _be_first_process(container: _Container, channel: Channel) -> None:
@@ -141,11 +149,12 @@ def _be_first_process(container: _Container, channel: Channel) -> None:
 
 def _become_container(container: _Container, channel: Channel) -> None:
     """The launch, in order. Each step relies on those before it."""
-    spec, id_map = container.spec, container.id_map
+    spec, id_map, stdio = container.spec, container.id_map, container.around.stdio
 
     # 1. Die with the launcher, and have nothing of it: no descriptor, signal handler, mask or terminal.
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _close_all_but(0, 1, 2, *channel.keep_child_side())
+    take_places(stdio)
+    close_all_but(*stdio.kept, *channel.keep_child_side())
     restore_defaults()
     os.umask(0)
     os.setsid()
@@ -160,12 +169,13 @@ def _become_container(container: _Container, channel: Channel) -> None:
         linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
 
     # 4. The root filesystem, with everything on it.
-    container.attach(container.stack, container.target)
+    container.around.attach(container.stack, container.target)
     root = rootfs.open_root(container.target)
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as groups:
         cgroups = groups.read()
-    owns_network = container.network != "host"
+    owns_network = container.around.network != "host"
     rootfs.build(root, container.place, id_map, owns_network=owns_network, cgroups=cgroups)
+    terminal = _open_terminal(stdio, root)
     rootfs.mount_all(root, container.mounts)
     with Doing(f"make the working directory {spec.cwd}"):
         cwd = make_directory(root, spec.cwd)
@@ -179,38 +189,33 @@ def _become_container(container: _Container, channel: Channel) -> None:
     if owns_network:
         namespaces.raise_loopback()
 
-    # 6. Enter. An import from here on would load code from the image.
-    for search in (sys.path, sys.meta_path, sys.path_hooks):
-        search.clear()
+    # 6. Enter. No import from here on.
+    become.forget_imports()
     rootfs.enter(root)
     os.close(root)
     rootfs.enter_directory(cwd, spec.cwd)
+    if terminal is not None:
+        console.take(terminal.slave, who.uid)
 
-    # 7. Find the program as its user would, and check it while we may read everything.
-    environment = spec.environment(home=who.home)
-    _take_groups(who, id_map)
-    with Doing(f"run as user {who.uid}"):
-        os.seteuid(who.uid)
-        program = command.find(spec.args[0], environment["PATH"])
-        os.seteuid(0)
-    command.refuse_launcher(program)
+    # 7. The program; a change of ids forgets the death signal, so see that the launcher did not die in between.
+    def is_wanted() -> bool:
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        return channel.is_launcher_alive()
 
-    # 8. Give up privileges. The filter needs CAP_SYS_ADMIN, since no_new_privs would break set-user-id programs.
-    kept = capabilities.mask(spec.capabilities)
-    with Doing("give up privileges"):
-        seccomp.confine(spec.capabilities)
-        capabilities.drop_bounding(kept)
-        os.setresuid(who.uid, who.uid, who.uid)
-        capabilities.keep(kept)
-
-    # 9. A change of ids forgets the first of these; then see that the launcher did not die in between.
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if channel.is_launcher_alive():
-        os.umask(_UMASK)
-        command.execute(program, spec.args, environment)
+    become.become(spec, who, is_single=id_map is not None and id_map.is_single, ready=is_wanted)
 
 
-def _close_all_but(*kept: int) -> None:
+def _open_terminal(stdio: Stdio, root: int) -> console.Pair | None:
+    """The container's terminal, where it is to have one, its master handed out."""
+    if stdio.console is None:
+        return None
+    pair = console.open_pair(root)
+    console.show_as_console(root, pair.slave)
+    console.hand_out(pair.master, stdio.console)
+    return pair
+
+
+def close_all_but(*kept: int) -> None:
     """close_range(2) around `kept`: a descriptor of the host must not reach the container (CVE-2024-21626)."""
     first = 0
     for fd in sorted(kept):
@@ -218,17 +223,3 @@ def _close_all_but(*kept: int) -> None:
             linux.close_range(first, fd - 1)
         first = fd + 1
     linux.close_range(first)
-
-
-def _take_groups(who: Identity, id_map: IdMap | None) -> None:
-    if id_map is not None and id_map.is_single:
-        # Groups cannot be set in such a namespace, and no other id exists there.
-        if (who.uid, who.gid) != (0, 0):
-            raise LaunchError(
-                f"cannot run as user {who.uid}: without subordinate ids, root is the only user inside",
-                hint="usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
-            )
-        return
-    with Doing(f"take the groups of user {who.uid}"):
-        os.setgroups(who.groups)
-        os.setresgid(who.gid, who.gid, who.gid)

@@ -38,7 +38,7 @@ class ProcessSpec(Value):
 
     `env` holds KEY=VALUE entries, the later one winning; an entry without ``=`` names a variable without
     giving it and is left out: it never takes the value that the host has. `capabilities` are those that
-    uid 0 has and that nobody inside can ever pass.
+    uid 0 has and that nobody inside can ever pass. With `has_init` the first process is ours, and reaps.
     """
 
     args: tuple[str, ...]
@@ -49,6 +49,7 @@ class ProcessSpec(Value):
     mounts: tuple[Mount, ...] = ()
     is_read_only: bool = False
     capabilities: frozenset[str] = DEFAULT
+    has_init: bool = False
 
     def _check(self) -> None:
         if not self.args or not self.args[0]:

@@ -69,7 +69,7 @@ def _run(engine: "Engine", request: RunRequest, progress: Progress) -> int:
     with _container(engine) as (identifier, state):
         stack = engine.snapshotter.prepare(identifier, config.diff_ids)
         spec = process_spec(config, request, identifier)
-        return launch.run(stack, spec, network=request.network, state_dir=state, attach=overlay.attach)
+        return launch.run(stack, spec, launch.Surroundings(state, overlay.attach, request.network))
 
 
 def _find(engine: "Engine", request: RunRequest, progress: Progress) -> tuple[Manifest, ImageConfig]:

@@ -1,0 +1,71 @@
+"""The last steps of a process that becomes a container's: its program, its ids, its confinement, and the exec.
+
+A container's first process and one that joins it later (`runner.enter`) take the same steps.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from layerstore.errors import LaunchError
+from runner import capabilities, command, reaper, seccomp
+from runner.failure import Doing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runner.identity import Identity
+    from runner.spec import ProcessSpec
+
+_UMASK = 0o022
+
+
+def forget_imports() -> None:
+    """From here on an import would load code from the image: there are none any more."""
+    for search in (sys.path, sys.meta_path, sys.path_hooks):
+        search.clear()
+
+
+def become(spec: ProcessSpec, who: Identity, *, is_single: bool, ready: Callable[[], bool]) -> None:
+    """Run `spec` as `who`. Returns only where `ready`, asked just before the exec, says no.
+
+    `is_single` says that root is the only user of the user namespace. Raises `LaunchError`.
+    """
+    # Find the program as its user would, and check it while we may read everything.
+    environment = spec.environment(home=who.home)
+    _take_groups(who, is_single=is_single)
+    with Doing(f"run as user {who.uid}"):
+        os.seteuid(who.uid)
+        program = command.find(spec.args[0], environment["PATH"])
+        os.seteuid(0)
+    command.refuse_launcher(program)
+
+    # Give up privileges. The filter needs CAP_SYS_ADMIN, since no_new_privs would break set-user-id programs.
+    kept = capabilities.mask(spec.capabilities)
+    with Doing("give up privileges"):
+        seccomp.confine(spec.capabilities)
+        capabilities.drop_bounding(kept)
+        os.setresuid(who.uid, who.uid, who.uid)
+        capabilities.keep(kept)
+
+    if ready():
+        os.umask(_UMASK)
+        if spec.has_init:
+            reaper.split()
+        command.execute(program, spec.args, environment)
+
+
+def _take_groups(who: Identity, *, is_single: bool) -> None:
+    if is_single:
+        # Groups cannot be set in such a namespace, and no other id exists there.
+        if (who.uid, who.gid) != (0, 0):
+            raise LaunchError(
+                f"cannot run as user {who.uid}: without subordinate ids, root is the only user inside",
+                hint="usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+            )
+        return
+    with Doing(f"take the groups of user {who.uid}"):
+        os.setgroups(who.groups)
+        os.setresgid(who.gid, who.gid, who.gid)
