@@ -126,12 +126,12 @@ def image_files(
 def _index(engine: "Engine", image: OpenImage, opened: ExitStack) -> str:
     """A file with the image's index: the one that is kept, or, where the driver keeps none, one made for now."""
     directories = [layer.directory for layer in image.layers]
+    match engine.snapshotter.view(image.config.diff_ids).lowers:
+        case (ErofsImage(index=index, devices=devices),) if len(devices) == len(directories):
+            return index
     if len(directories) == 1 and layer_facts(directories[0]).stands_alone:
         return os.path.join(directories[0], INDEX)
-    lowers = engine.snapshotter.view(image.config.diff_ids).lowers
-    if len(directories) > 1 and isinstance(lowers[0], ErofsImage):
-        return lowers[0].index
     made = opened.enter_context(tempfile.TemporaryDirectory(prefix="lstore-index-"))
-    index = os.path.join(made, INDEX)
-    merge_layers(directories, index)
-    return index
+    merged = os.path.join(made, INDEX)
+    merge_layers(directories, merged)
+    return merged

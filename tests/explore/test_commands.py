@@ -160,10 +160,17 @@ def test_both_drivers_list_the_same(run_lstore: Lstore, image: str) -> None:
     assert run_lstore("--driver", "directory", "ls", "-lR", image).out == run_lstore("ls", "-lR", image).out
 
 
-def test_a_single_layer_hides_what_it_hides(run_lstore: Lstore, keep: Keep) -> None:
-    image = keep([[file("kept"), whiteout("hidden")]])
+@pytest.mark.parametrize("driver", ["erofs", "directory"])
+@pytest.mark.parametrize(
+    ("stack", "names"),
+    [([[file("kept"), whiteout("hidden")]], b"kept\n"), ([[file("one")]], b"one\n"), ([[]], b""), ([], b"")],
+)
+def test_images_of_a_layer_or_none_are_listed(
+    run_lstore: Lstore, keep: Keep, driver: str, stack: Stack, names: bytes
+) -> None:
+    result = run_lstore("--driver", driver, "ls", keep(stack))
 
-    assert run_lstore("ls", image).out == b"kept\n"
+    assert (result.status, result.out, result.err) == (0, names, "")
 
 
 def test_differences_are_lines_as_dockers(run_lstore: Lstore, keep: Keep) -> None:
