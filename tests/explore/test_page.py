@@ -201,7 +201,7 @@ def test_lists_tell_of_waste_and_copies(opened: webdriver.Chrome) -> None:
     ]
 
     click(opened, "#tab-duplicates")
-    assert rows(opened) == ["/usr/share/one\n/twin in layer 1"]
+    assert rows(opened) == ["/usr/share/one\nin layer 0\n/twin in layer 1"]
 
 
 def test_a_button_switches_between_light_and_dark(opened: webdriver.Chrome) -> None:

@@ -140,6 +140,23 @@ def test_the_terminal_has_its_modes_back_afterwards(engine: Engine, keep: Keep, 
     os.close(screen)
 
 
+def test_a_dumb_terminal_gets_the_report(engine: Engine, keep: Keep, layered: Stack) -> None:
+    program, *arguments = [*COMMAND, "--root", engine.root, "--driver", "erofs", "explore", keep(layered)]
+
+    shown, status = pexpect.run(
+        " ".join([program, *arguments]),
+        withexitstatus=True,
+        cwd=str(HOME),
+        env={**os.environ, "TERM": "dumb"},
+        encoding="utf-8",
+        timeout=60,
+    )
+
+    assert status == 0
+    assert "Efficiency:" in shown
+    assert "\x1b" not in shown
+
+
 def test_hostile_names_send_nothing_to_the_terminal(engine: Engine, keep: Keep) -> None:
     image = keep([[directory("d"), *(file(f"d/{name}", b"x") for name in HOSTILE)]])
     opener = opened(engine, image)

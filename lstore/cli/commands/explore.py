@@ -10,6 +10,9 @@ from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import EXPLORE
 
+_DUMB = "dumb"
+"""What TERM says of a terminal that cannot move its cursor."""
+
 
 @verb(EXPLORE)
 @click.argument("image", metavar="IMAGE")
@@ -49,4 +52,5 @@ def _usual_form(session: Session, *, is_written: bool) -> str:
     if is_written:
         return ""
     is_terminal = session.streams.out.is_terminal and session.streams.stdin.isatty()
-    return "tree" if is_terminal else "text"
+    is_able = session.settings.environment.get("TERM", _DUMB) != _DUMB
+    return "tree" if is_terminal and is_able else "text"

@@ -268,7 +268,8 @@
     duplicates: () => [["Extra", "Copies", "Paths"], data.duplicates
       .filter((each) => each.places.some(([, path]) => isWanted(path))).slice(0, ROWS).map((each) => [
         numberCell(size(each.extra)), numberCell(String(each.copies)),
-        pathCell(each.places[0][1], 0, each.places.slice(1).map(([layer, path]) => path + " in layer " + layer))])],
+        pathCell(each.places[0][1], 0, ["in layer " + each.places[0][0],
+          ...each.places.slice(1).map(([layer, path]) => path + " in layer " + layer)])])],
   };
   const drawList = () => {
     const [head, rows] = lists[state.tab]();
