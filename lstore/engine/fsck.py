@@ -49,7 +49,8 @@ def _refetch(engine: "Engine", ref: Ref, progress: Progress) -> bool:
             engine.registries(progress) as client,
             engine.store.transaction(unpack_layers, progress) as transaction,
         ):
-            copy(client.repository(ref.name), transaction, ref.descriptor)
+            repository = client.repository(ref.name)
+            copy(repository, transaction, ref.descriptor, cancellation=transaction.cancellation)
             transaction.commit()
     except LstoreError as error:
         progress.note(f"cannot fetch {ref.name} again: {error.message}")

@@ -55,7 +55,7 @@ def _load(
     before = engine.store.refs.read()
     sinks = unpack_only(archive, native, among_others=chosen != native)
     with engine.store.transaction(sinks, progress) as transaction:
-        copy(archive, transaction, chosen)
+        copy(archive, transaction, chosen, cancellation=transaction.cancellation)
         refs = [admit(transaction, Ref(name, chosen)) for name in names or (None,)]
         transaction.commit()
     moved = [ref.name for ref in refs if ref.name and any(_is_moved(old, ref) for old in before.refs)]

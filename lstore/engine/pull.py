@@ -76,7 +76,7 @@ def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, prog
     with engine.store.transaction(
         unpack_only(repository, native, among_others=wish.all_platforms), progress
     ) as transaction:
-        copy(repository, transaction, chosen)
+        copy(repository, transaction, chosen, cancellation=transaction.cancellation)
         admit(transaction, Ref(kept, chosen, root.digest), wish.platform)
         transaction.commit()
     if native is not None:

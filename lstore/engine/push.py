@@ -76,11 +76,12 @@ def _push(engine: "Engine", client: "Client", ref: Ref, progress: Progress) -> P
         raise AssertionError
     candidates = _Siblings(engine.store, ref.name)
     repository = client.repository(ref.name, actions=PUSH, candidates=candidates)
-    copy(engine.store.blobs, repository, ref.descriptor)
+    with engine.store.holding(ref.descriptor):
+        copy(engine.store.blobs, repository, ref.descriptor)
     repository.tag(ref.descriptor, ref.name.tag)
     if ref.resolved is None:
         known = replace(ref, resolved=ref.descriptor.digest)
-        engine.store.update_refs(lambda table: table.with_ref(known))
+        engine.store.update_refs(lambda table: table.with_ref(known) if ref in table.refs else table)
     return Pushed(ref.name, ref.descriptor.digest, ref.descriptor.size)
 
 

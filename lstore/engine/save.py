@@ -56,10 +56,11 @@ def save(
     for each in chosen:
         if each.image.damage:
             raise StoreDamaged(f"cannot save {each.image.id.short}: {each.image.damage}")
-    if archive == "oci-archive":
-        _save_oci(engine.store, chosen, output)
-    else:
-        _save_docker(engine, chosen, output, progress)
+    with engine.store.holding(*(each.root for each in chosen)):
+        if archive == "oci-archive":
+            _save_oci(engine.store, chosen, output)
+        else:
+            _save_docker(engine, chosen, output, progress)
 
 
 def _choose(store: Store, text: str, platform: Platform) -> _Wanted:
