@@ -75,11 +75,12 @@ def read_entries(source: Source) -> Iterator[Entry]:
 class _Reader:
     """Where the reader is, and what extended headers said about the entry to come."""
 
-    __slots__ = ("_global", "_link", "_name", "_offset", "_records", "_source")
+    __slots__ = ("_end", "_global", "_link", "_name", "_offset", "_records", "_source")
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._offset = 0
+        self._end = 0  # of the last file's data
         self._global: Records = {}
         self._forget()
 
@@ -112,7 +113,8 @@ class _Reader:
         self._check_nothing_pending()
 
     def _check_end(self, rest: bytes) -> None:
-        if rest or self._offset > self._source.length():
+        """Raises unless the tar ends between entries; padding and end marker may be missing, as umoci leaves them."""
+        if rest or self._end > self._source.length():
             raise InvalidLayer("cannot read layer: the tar ends inside an entry")
         self._check_nothing_pending()
 
@@ -177,6 +179,7 @@ class _Reader:
             if flag == _OLD_SPARSE or (records is not None and is_sparse(records)):
                 size, data, regions = self._sparse(flag, block, size, records or {})
             else:
+                self._end = data + size
                 self._offset = data + padded(size)
             return Entry(path, kind, mode, uid, gid, mtime, nsec, size, data, b"", 0, 0, NO_XATTRS, regions)
         if kind is _REGULAR:  # a directory, before ustar had a type for it
@@ -193,11 +196,13 @@ class _Reader:
             found = read_old(self._source, block, self._offset, stored)
         else:
             found = read_pax(self._source, records, self._offset, stored)
+        self._end = found.offset + found.stored
         self._offset = found.offset + padded(found.stored)
         return found.size, found.offset, found.regions
 
     def _dataless(self, entry: Entry, header: Header, link: bytes) -> Entry:
         if header.type == _DUMPDIR:
+            self._end = self._offset + header.size
             self._offset += padded(header.size)
         if entry.kind is Kind.HARDLINK:
             return entry._replace(link=relative_path(link))
