@@ -122,8 +122,15 @@ def fsmount(fs_fd: int, attr_flags: int = 0) -> int:
 
 
 def mount_setattr(
-    dirfd: int, pathname: Path, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0
+    dirfd: int,
+    pathname: Path,
+    flags: int,
+    *,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    userns_fd: int = 0,
 ) -> None:
-    """mount_setattr(2); with AT_RECURSIVE in `flags` for the whole tree."""
-    attributes = struct.pack("QQQQ", attr_set, attr_clr, propagation, 0)
+    """mount_setattr(2); with AT_RECURSIVE in `flags` for the whole tree, `userns_fd` with MOUNT_ATTR_IDMAP."""
+    attributes = struct.pack("QQQQ", attr_set, attr_clr, propagation, userns_fd)
     _mount_setattr(dirfd, encoded(pathname), flags, attributes, len(attributes), path=pathname or None)

@@ -61,8 +61,25 @@ class Probe(Value):
         return cls(erofs_from_files=False, lowers="joined")
 
 
-def attach(stack: MountStack, target: str, *, probe: Probe | None = None) -> None:
+class _How(Value):
+    """The kernel's way, and the user namespace that maps the ids of the lowers' files, if one does."""
+
+    probe: Probe
+    users: int | None
+
+
+def attach(
+    stack: MountStack,
+    target: str,
+    *,
+    probe: Probe | None = None,
+    attributes: int = 0,
+    users: int | None = None,
+) -> None:
     """Mount `stack` at the directory `target`, in the calling thread's mount namespace.
+
+    The mount has the MOUNT_ATTR_* `attributes` from the start. With `users`, the descriptor of a user namespace,
+    the lowers' files are seen with the ids that it maps theirs to (mount_setattr(2), "ID-mapped mounts").
 
     Callers that want nothing left behind when they are killed call it in a namespace of their own. Kernels
     before 6.7 make the thread leave its siblings' working directory (unshare(2) CLONE_FS).
@@ -74,10 +91,12 @@ def attach(stack: MountStack, target: str, *, probe: Probe | None = None) -> Non
         raise LimitExceeded(f"cannot mount {len(stack.lowers)} layers: overlayfs takes {MAX_LOWERS}")
     if not stack.lowers and stack.upper is None:
         raise UsageError("cannot mount an empty stack: it has no lower and no upper directory")
-    chosen = probe or Probe.of_release(os.uname().release)
+    how = _How(probe or Probe.of_release(os.uname().release), users)
     opened: list[int] = []
     try:
-        root = _compose(stack, target, chosen, opened)
+        root = _compose(stack, target, how, opened)
+        if attributes:
+            linux.mount_setattr(root, "", linux.AT_EMPTY_PATH, attr_set=attributes)
         linux.move_mount(root, "", linux.AT_FDCWD, target, linux.MOVE_MOUNT_F_EMPTY_PATH)
     except OSError as error:
         if error.errno in _FEATURES:
@@ -98,44 +117,58 @@ def detach(target: str) -> None:
         raise storage_error(error, f"unmount {target}") from error
 
 
-def _compose(stack: MountStack, target: str, probe: Probe, opened: list[int]) -> int:
+def _compose(stack: MountStack, target: str, how: _How, opened: list[int]) -> int:
     """The descriptor of the stack's mount, attached nowhere; all descriptors it needs are in `opened`."""
     if stack.upper is None and len(stack.lowers) == 1:
-        root = _lower(stack.lowers[0], probe)
+        root = _lower(stack.lowers[0], how)
     elif not stack.lowers:
         root = linux.open_tree(linux.AT_FDCWD, stack.upper or "", linux.OPEN_TREE_CLONE)
-    elif probe.lowers == "by-descriptor":
-        root = _overlay_by_descriptor(stack, probe, opened)
+    elif how.probe.lowers == "by-descriptor":
+        root = _overlay_by_descriptor(stack, how, opened)
     else:
-        root = _overlay_by_path(stack, target, probe)
+        root = _overlay_by_path(stack, target, how)
     opened.append(root)
     return root
 
 
-def _lower(lower: Lower, probe: Probe) -> int:
+def _lower(lower: Lower, how: _How) -> int:
     """A detached read-only mount of one lower."""
     if isinstance(lower, ErofsImage):
-        return mount_erofs(lower, from_files=probe.erofs_from_files)
-    tree = linux.open_tree(linux.AT_FDCWD, lower.path, linux.OPEN_TREE_CLONE)
+        tree = mount_erofs(lower, from_files=how.probe.erofs_from_files)
+    else:
+        tree = linux.open_tree(linux.AT_FDCWD, lower.path, linux.OPEN_TREE_CLONE)
+    mapped = 0 if how.users is None else linux.MOUNT_ATTR_IDMAP
     try:
-        linux.mount_setattr(tree, "", linux.AT_EMPTY_PATH, attr_set=linux.MOUNT_ATTR_RDONLY)
+        linux.mount_setattr(
+            tree,
+            "",
+            linux.AT_EMPTY_PATH,
+            attr_set=linux.MOUNT_ATTR_RDONLY | mapped,
+            userns_fd=how.users or 0,
+        )
     except OSError:
         os.close(tree)
         raise
     return tree
 
 
-def _overlay_by_descriptor(stack: MountStack, probe: Probe, opened: list[int]) -> int:
+def _overlay_by_descriptor(stack: MountStack, how: _How, opened: list[int]) -> int:
     context = linux.fsopen("overlay")
     opened.append(context)
     for lower in stack.lowers:
-        opened.append(_directory(lower.path) if isinstance(lower, Directory) else _lower(lower, probe))
+        opened.append(_open_lower(lower, how))
         linux.fsconfig_set_fd(context, "lowerdir+", opened[-1])
     if stack.upper is not None and stack.work is not None:
         for key, path in (("upperdir", stack.upper), ("workdir", stack.work)):
             opened.append(_directory(path))
             linux.fsconfig_set_fd(context, key, opened[-1])
     return _finish(context, stack)
+
+
+def _open_lower(lower: Lower, how: _How) -> int:
+    if isinstance(lower, Directory) and how.users is None:
+        return _directory(lower.path)
+    return _lower(lower, how)
 
 
 def _directory(path: str) -> int:
@@ -152,17 +185,17 @@ def _finish(context: int, stack: MountStack) -> int:
     return linux.fsmount(context, linux.MOUNT_ATTR_RDONLY if stack.is_read_only else 0)
 
 
-def _overlay_by_path(stack: MountStack, target: str, probe: Probe) -> int:
+def _overlay_by_path(stack: MountStack, target: str, how: _How) -> int:
     """An overlay whose parts have names for as long as it takes to mount it, in a tmpfs at `target`."""
     linux.mount("tmpfs", target, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC, "mode=700")
     staging = -1
     try:
         staging = _directory(target)
-        lowers = [_stage(lower, str(number), staging, probe) for number, lower in enumerate(stack.lowers)]
+        lowers = [_stage(lower, str(number), staging, how) for number, lower in enumerate(stack.lowers)]
         if stack.upper is not None and stack.work is not None:
             os.symlink(os.path.abspath(stack.upper), "u", dir_fd=staging)
             os.symlink(os.path.abspath(stack.work), "w", dir_fd=staging)
-        overlay = _overlay_appended if probe.lowers == "appended" else _overlay_joined
+        overlay = _overlay_appended if how.probe.lowers == "appended" else _overlay_joined
         return overlay(stack, lowers, staging)
     finally:
         if staging >= 0:
@@ -170,13 +203,13 @@ def _overlay_by_path(stack: MountStack, target: str, probe: Probe) -> int:
         linux.umount2(target, linux.MNT_DETACH)
 
 
-def _stage(lower: Lower, name: str, staging: int, probe: Probe) -> str:
+def _stage(lower: Lower, name: str, staging: int, how: _How) -> str:
     """Give `lower` the short `name` in the staging directory, which any number of options has room for."""
-    if isinstance(lower, Directory):
+    if isinstance(lower, Directory) and how.users is None:
         os.symlink(os.path.abspath(lower.path), name, dir_fd=staging)
         return name
     os.mkdir(name, dir_fd=staging)
-    tree = _lower(lower, probe)
+    tree = _lower(lower, how)
     try:
         linux.move_mount(tree, "", staging, name, linux.MOVE_MOUNT_F_EMPTY_PATH)
     finally:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from layerstore import linux
 from layerstore.errors import LimitExceeded, StorageError, UsageError
 from layerstore.mount import Directory, ErofsImage, MountStack
 from layerstore.snapshot.overlay import MAX_LOWERS, Probe, attach, detach, mount_erofs
+from lstore.engine.user_namespace import opened_user_namespace
+from runner.namespaces import Extent, IdMap
 
 BY_DESCRIPTOR = Probe(erofs_from_files=True, lowers="by-descriptor")
 APPENDED = Probe(erofs_from_files=True, lowers="appended")
@@ -247,3 +249,44 @@ def test_no_descriptor_stays_open(
 def test_detaching_what_is_not_mounted_is_a_typed_error(target: Path) -> None:
     with pytest.raises(StorageError, match="cannot unmount"):
         detach(str(target))
+
+
+@pytest.fixture
+def shifted() -> Iterator[int]:
+    """A user namespace in which the id 0 is 100000 outside."""
+    with opened_user_namespace(IdMap((Extent(0, 100_000, 1000),), (Extent(0, 200_000, 1000),))) as users:
+        yield users
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("probe", WAYS)
+def test_lowers_are_seen_with_the_ids_of_a_user_namespace(
+    base: Path, top: Path, shifted: int, tmp_path: Path, probe: Probe
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    os.chown(base / "bin" / "tool", 5, 6)
+
+    def body() -> None:
+        attach(
+            MountStack((Directory(str(top)), Directory(str(base)))), str(target), probe=probe, users=shifted
+        )
+
+        seen = [os.stat(target / name) for name in ("bin", "bin/tool")]
+        assert [(status.st_uid, status.st_gid) for status in seen] == [(100_000, 200_000), (100_005, 200_006)]
+
+    in_mount_namespace(body)
+
+
+@pytest.mark.root
+def test_attributes_hold_from_the_start(base: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+
+    def body() -> None:
+        attach(MountStack((Directory(str(base)),)), str(target), attributes=linux.MOUNT_ATTR_NOSUID)
+
+        assert os.statvfs(target).f_flag & os.ST_NOSUID
+        assert os.statvfs(target).f_flag & os.ST_RDONLY
+
+    in_mount_namespace(body)
