@@ -6,7 +6,8 @@
     │   ├── InvalidReference · InvalidDigest · InvalidPlatform
     │   ├── InvalidDocument   JSON: manifest, index, config, layout
     │   ├── InvalidArchive    an image archive or layout directory
-    │   └── InvalidLayer      a layer's tar, compression or diff_id
+    │   ├── InvalidLayer      a layer's tar, compression or diff_id
+    │   └── DockerfileError   a Dockerfile, at a line and column
     ├── ContentMismatch       bytes that do not match their digest or size
     ├── LimitExceeded         a named bound was passed
     ├── UnsupportedContent    valid, but nothing we handle (foreign layers, schema 1)
@@ -102,6 +103,30 @@ class InvalidLayer(InvalidInput):
     """A layer that cannot be read, or whose diff_id is another one."""
 
     code = "invalid-layer"
+
+
+class DockerfileError(InvalidInput):
+    """A Dockerfile that breaks its language's rules, at a known place."""
+
+    code = "invalid-dockerfile"
+
+    def __init__(
+        self, problem: str, *, file: str, line: int, column: int, text: str, hint: str | None = None
+    ) -> None:
+        """`line` and `column` count from 1; `text` is that line as it stands, without its end."""
+        super().__init__(f"{file}:{line}:{column}: {problem}", hint=hint)
+        self.problem = problem
+        self.file = file
+        self.line = line
+        self.column = column
+        self.text = text
+
+    @property
+    def excerpt(self) -> str:
+        """The line with its number, and a caret under the column."""
+        number = f"{self.line:>4} | "
+        before = "".join("\t" if char == "\t" else " " for char in self.text[: self.column - 1])
+        return f"{number}{self.text}\n{' ' * (len(number) - 2)}| {before}^"
 
 
 class ContentMismatch(LstoreError):
