@@ -2,12 +2,14 @@
 
 ROOT/format                   the number of this layout
 ROOT/lock                     the store lock (docs/ordering.md)
+ROOT/reserve                  room kept back for removals
 ROOT/content/                 a valid OCI image layout: oci-layout, index.json, blobs/ALGORITHM/HEX
 ROOT/ingest/ALGORITHM-HEX/    work on one blob: lock, blob, layer/, done
 ROOT/ingest/staging-HEX/      something being made: lock, made/
 ROOT/layers/ALGORITHM-HEX/    one layer uncompressed, named by its diff_id; what is in it is the driver's
 ROOT/layers/unsealed-BOOT     layers written since that boot that may not be durable yet
 ROOT/snapshots/, containers/  their own modules' business
+ROOT/mounts/                  what is mounted for looking: `layerstore.snapshot.views`
 ROOT/leases/                  holds of running processes against collection
 """
 
@@ -44,6 +46,11 @@ class Layout:
         return os.path.join(self.root, "lock")
 
     @property
+    def reserve(self) -> str:
+        """Room kept back for removals."""
+        return os.path.join(self.root, "reserve")
+
+    @property
     def content(self) -> str:
         """The OCI image layout."""
         return os.path.join(self.root, "content")
@@ -72,6 +79,11 @@ class Layout:
     def containers(self) -> str:
         """One directory per container."""
         return os.path.join(self.root, "containers")
+
+    @property
+    def mounts(self) -> str:
+        """Records of what is mounted, and its mount points."""
+        return os.path.join(self.root, "mounts")
 
     @property
     def leases(self) -> str:

@@ -9,6 +9,7 @@ A ref's graph is always there whole (docs/adr/0001-refs-name-whole-graphs.md): f
 an index the entry names the manifest, and remembers the index's digest under `RESOLVED`.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.document import Json, dump, items, parse_object
 from layerstore.oci.platform import Platform, best_match
 from layerstore.oci.reference import DEFAULT_TAG, Reference
+from layerstore.store import reserve
 from layerstore.store.layout import Layout
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -193,5 +195,16 @@ class RefStore:
         The caller holds the store lock. Raises ``OSError``.
         """
         data = table.to_bytes()
-        if data != before:
+        if data == before:
+            return
+        try:
             write_file(self._layout.index, data)
+        except OSError as error:
+            is_removal = len(data) < len(before)
+            if not (
+                is_removal and error.errno in (errno.ENOSPC, errno.EDQUOT) and reserve.spend(self._layout)
+            ):
+                raise
+            write_file(self._layout.index, data)
+        else:
+            reserve.keep(self._layout, len(data))

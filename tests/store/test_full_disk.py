@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# Each page less lets the disk be full one write earlier; so every write of the transaction meets it.
-_PROGRAM = """
+_SETUP = """
 import collections, os, subprocess, sys
 from fixtures.crash.scenarios import Images, collect, damages, keep_tars, open_at
 from fixtures.memory import MemoryTarget
@@ -22,6 +21,10 @@ def mount(pages, *options):
     size = f"size={pages * os.sysconf('SC_PAGE_SIZE')}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join((size, *options)), "none", place], check=True)
 
+"""
+
+# Each page less lets the disk be full one write earlier; so every write of the transaction meets it.
+_COMMITS = """
 for pages in range(9, 40):
     mount(400)
     store = open_at(place + "/store")
@@ -50,10 +53,46 @@ assert outcomes["full"] > 8 and outcomes["room"] > 2, outcomes
 """
 
 
-@pytest.mark.root
-def test_a_disk_that_is_full_at_any_moment_costs_nothing_but_the_work(tmp_path: Path) -> None:
-    command = ["unshare", "--mount", sys.executable, "-c", _PROGRAM, tmp_path]
+_REMOVAL = """
+mount(400)
+store = open_at(place + "/store")
+for number in range(50):
+    store_image(store, source, add_image(source, [b"base", b"%d" % number]), f"image{number}", keep_tars)
+with open(place + "/filler", "wb", buffering=0) as filler:
+    try:
+        while True:
+            filler.write(bytes(4096))
+    except OSError:
+        pass
+assert os.statvfs(place).f_bavail == 0
+try:
+    store_image(store, source, second, "second", keep_tars)
+    raise AssertionError("there is room")
+except NoSpace:
+    pass
+store.update_refs(lambda table: table.without(lambda ref: str(ref.name).endswith("image7:latest")))
+assert len(store.refs.read().refs) == 49
+collect(store)
+assert damages(store) == ()
+os.unlink(place + "/filler")
+store_image(store, source, second, "second", keep_tars)
+assert os.path.exists(store.layout.reserve)
+"""
+
+
+def run(program: str, place: Path) -> None:
+    command = ["unshare", "--mount", sys.executable, "-c", _SETUP + program, place]
 
     result = subprocess.run(command, capture_output=True, text=True)
 
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.root
+def test_an_image_can_be_removed_from_a_disk_without_a_free_byte(tmp_path: Path) -> None:
+    run(_REMOVAL, tmp_path)
+
+
+@pytest.mark.root
+def test_a_disk_that_is_full_at_any_moment_costs_nothing_but_the_work(tmp_path: Path) -> None:
+    run(_COMMITS, tmp_path)
