@@ -121,7 +121,12 @@ class RefTable:
         return next((ref for ref in entries if ref.platform is None), None)
 
     def with_ref(self, ref: Ref) -> "RefTable":
-        """The table once `ref` has its slot. An image that thereby loses its last name stays, nameless."""
+        """The table once `ref` has its slot. An image that thereby loses its last name stays, nameless.
+
+        A nameless `ref` to an image that has an entry already changes nothing.
+        """
+        if ref.name is None and any(old.descriptor == ref.descriptor for old in self.refs):
+            return self
         replaced = [old for old in self.refs if old.is_same_slot(ref)]
         kept = [
             old for old in self.refs if not old.is_same_slot(ref) and not self._is_nameless_twin(old, ref)

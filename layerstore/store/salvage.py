@@ -30,9 +30,10 @@ def salvage(store: Store, raw: bytes) -> RefTable:
     """
     table = RefTable(())
     for ref in _readable_refs(raw):
-        table = table.with_ref(ref)
+        table = table.with_ref(_corrected(store, ref))
     reader = ClosureReader(store.blobs)
-    reached = {digest for ref in table.refs for digest in reader.of(ref.descriptor).blobs}
+    whole = [ref.descriptor for ref in table.refs if store.blobs.has_graph(ref.descriptor)]
+    reached = {digest for root in whole for digest in reader.of(root).blobs}
     roots = [root for root in _whole_roots(store) if root.digest not in reached]
     return RefTable((*table.refs, *(Ref(None, root) for root in roots)))
 
@@ -58,6 +59,14 @@ def _refs_of(value: Json) -> Iterator[Ref]:
             yield Ref.from_json(parse_object(dump(entry), "entry"))
         except (InvalidInput, UnicodeEncodeError):
             continue
+
+
+def _corrected(store: Store, ref: Ref) -> Ref:
+    """`ref` with the media type and size that the blob itself has: damage may have struck there."""
+    found = _describe(store, ref.descriptor.digest)
+    if found is None:
+        return ref
+    return replace(ref, descriptor=replace(ref.descriptor, media_type=found.media_type, size=found.size))
 
 
 def _whole_roots(store: Store) -> list[Descriptor]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fixtures.crash.scenarios import keep_tars, verify
 from fixtures.images.layout import ARM64
@@ -16,7 +18,7 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.reference import Reference
 from layerstore.store.fsck import Damage, Repair, check, repair
 from layerstore.store.refs import Ref
-from layerstore.store.salvage import DAMAGED
+from layerstore.store.salvage import DAMAGED, salvage
 from layerstore.store.store import Store
 
 
@@ -300,6 +302,19 @@ def test_a_truncated_index_loses_no_image(filled: Filled, cut: float) -> None:
         filled.nameless,
     }
     assert filled.damages() == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_damage_to_the_index_loses_an_image(filled: Filled, data: st.DataObject) -> None:
+    raw = bytearray(Path(filled.store.layout.index).read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        start = data.draw(st.integers(0, len(raw)))
+        raw[start : start + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
+
+    table = salvage(filled.store, bytes(raw))
+
+    assert {filled.single, filled.index, filled.nameless} <= {ref.descriptor for ref in table.refs}
 
 
 def test_an_image_that_is_not_whole_is_not_brought_back(filled: Filled) -> None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fixtures.images.layout import AMD64, ARM64
 from fixtures.memory import MemoryTarget
@@ -124,3 +126,36 @@ def test_a_store_finds_an_index_by_its_name(store: Store) -> None:
     store_image(store, source, root, "debian")
 
     assert store.blobs.resolve("debian") == root
+
+
+REFS = st.builds(
+    Ref,
+    st.none() | st.sampled_from([DEBIAN, Reference.parse("other"), Reference.parse("example.com/app:v1")]),
+    st.builds(image, st.sampled_from("abc"), st.sampled_from([AMD64, ARM64])),
+)
+
+
+@given(st.lists(REFS, max_size=12))
+def test_no_image_is_ever_lost_by_naming_others(refs: list[Ref]) -> None:
+    found = table(*refs)
+
+    assert {ref.descriptor for ref in found.refs} == {ref.descriptor for ref in refs}
+
+
+@given(st.lists(REFS, max_size=12))
+def test_every_slot_has_one_entry_and_what_has_a_name_is_not_nameless_too(refs: list[Ref]) -> None:
+    found = table(*refs).refs
+
+    slots = [(ref.name, ref.platform) for ref in found if ref.name is not None]
+    assert len(slots) == len(set(slots))
+    named = {ref.descriptor for ref in found if ref.name is not None}
+    nameless = [ref.descriptor for ref in found if ref.name is None]
+    assert not named & set(nameless)
+    assert len(nameless) == len(set(nameless))
+
+
+@given(st.lists(REFS, max_size=12))
+def test_any_table_survives_its_own_bytes(refs: list[Ref]) -> None:
+    found = table(*refs)
+
+    assert parse_table(found.to_bytes()).to_bytes() == found.to_bytes()
