@@ -15,6 +15,7 @@ from layerstore.errors import ContentMismatch, InvalidDocument, LimitExceeded, N
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.manifest import Index, Manifest, build_index, build_manifest
+from layerstore.tasks import Cancellation
 
 
 def add_image(source: MemoryTarget, layers: Iterable[bytes], config: bytes = b"{}") -> Descriptor:
@@ -229,3 +230,19 @@ def test_a_failure_at_any_push_leaves_no_parent_without_children(
         assert target.has(root)
 
     assert_closed(target, source)
+
+
+def test_a_failure_cancels_what_else_is_under_way() -> None:
+    cancellation = Cancellation()
+
+    class Waiting(MemoryTarget):
+        def push(self, descriptor: Descriptor, opener: Opener) -> None:
+            if descriptor.size == len(b"gone"):
+                raise NotFound("the layer is gone")
+            cancellation.pause(3600)
+
+    source, target = MemoryTarget(), Waiting()
+    root = add_image(source, [b"a", b"bb", b"gone"])
+
+    with pytest.raises(NotFound):
+        copy(source, target, root, cancellation=cancellation)

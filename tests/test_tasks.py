@@ -123,3 +123,13 @@ def test_nothing_outlives_the_block() -> None:
         run_all([partial(fail, "a"), partial(fail, "b"), partial(fail, "c")], limit=3)
 
     assert [thread for thread in threading.enumerate() if thread.name.startswith("lstore")] == []
+
+
+def test_a_pause_ends_when_a_sibling_fails() -> None:
+    cancellation = Cancellation()
+    cancellation.pause(0)
+
+    cancellation.cancel()
+
+    with pytest.raises(Cancelled):
+        cancellation.pause(3600)
