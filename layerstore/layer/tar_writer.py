@@ -5,14 +5,16 @@ Knows nothing of compression, and of threads only that one of them calls it at a
 
 import hashlib
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from layerstore.errors import storage_error
 from layerstore.layer.changes import Facts
-from layerstore.layer.indexer import Indexer
 from layerstore.layer.layer_index import write_layer_index
 from layerstore.layer.source import TarFile
 from layerstore.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from layerstore.layer.indexer import Indexer
 
 TAR: Final = "tar"
 INDEX: Final = "index"
@@ -48,6 +50,8 @@ class TarWriter:
 
     def start_indexer(self) -> None:
         """Let another process do the indexing, from now on beside the writing."""
+        from layerstore.layer.indexer import Indexer  # noqa: PLC0415 - every command imports this module
+
         self._indexer = Indexer(*self._files, userxattr=self._userxattr)
         self._indexer.advance(self.size)
 

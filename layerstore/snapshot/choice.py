@@ -4,10 +4,11 @@ import os
 from dataclasses import dataclass
 
 from layerstore.errors import UsageError
-from layerstore.snapshot import directory, erofs
 from layerstore.snapshot.driver import Driver
 
-NAMES = (erofs.NAME, directory.NAME)
+EROFS = "erofs"
+DIRECTORY = "directory"
+NAMES = (EROFS, DIRECTORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,29 @@ def choose_driver(
 
     `uid` and `filesystems` (the text of ``/proc/filesystems``) default to this process's.
     """
-    user = os.geteuid() if uid is None else uid
-    if name == erofs.NAME:
-        return DriverChoice(erofs.ErofsDriver(), "asked for")
-    if name == directory.NAME:
-        return DriverChoice(directory.DirectoryDriver(), "asked for")
     if name is not None:
-        raise UsageError(f"there is no driver {name!r}", hint=f"the drivers are {', '.join(NAMES)}")
+        return DriverChoice(_driver(name), "asked for")
+    user = os.geteuid() if uid is None else uid
     if user != 0:
         reason = "an ordinary user cannot mount EROFS, and unpacks layers instead"
-        return DriverChoice(directory.DirectoryDriver(), reason)
+        return DriverChoice(_driver(DIRECTORY), reason)
     known = _read_filesystems() if filesystems is None else filesystems
     if "erofs" not in known.split() and not _can_load_erofs():
-        return DriverChoice(directory.DirectoryDriver(), "this kernel has no EROFS")
-    return DriverChoice(erofs.ErofsDriver(), "the kernel mounts layers without unpacking them")
+        return DriverChoice(_driver(DIRECTORY), "this kernel has no EROFS")
+    return DriverChoice(_driver(EROFS), "the kernel mounts layers without unpacking them")
+
+
+def _driver(name: str) -> Driver:
+    """The driver called `name`; of the others nothing is imported. Raises `UsageError`."""
+    if name == EROFS:
+        from layerstore.snapshot.erofs import ErofsDriver  # noqa: PLC0415 - see above
+
+        return ErofsDriver()
+    if name == DIRECTORY:
+        from layerstore.snapshot.directory import DirectoryDriver  # noqa: PLC0415 - see above
+
+        return DirectoryDriver()
+    raise UsageError(f"there is no driver {name!r}", hint=f"the drivers are {', '.join(NAMES)}")
 
 
 def _read_filesystems() -> str:

@@ -24,7 +24,7 @@ from layerstore.oci.manifest import MAX_LAYERS, Manifest
 from layerstore.progress import SILENT, Progress
 from layerstore.snapshot.chain import chain_id
 from layerstore.snapshot.driver import Driver
-from layerstore.snapshot.unpack import unpack_blob, verify_layer
+from layerstore.snapshot.unpack import unpack_blob
 from layerstore.store.layout import parse_name
 from layerstore.store.staging import staged
 from layerstore.store.store import Store
@@ -59,6 +59,8 @@ class Snapshotter:
         """After a crash of the machine: verify the layers it may have cut short, once."""
         if not self._store.layers.suspects():
             return
+        from layerstore.snapshot.verify import verify_layer  # noqa: PLC0415 - rare, and every command imports us
+
         with self._store.locked():
             bad = set(self._store.layers.examine(verify_layer))
             if bad:  # what was assembled over them goes too, and is quickly made again
@@ -135,7 +137,7 @@ class Snapshotter:
     def mounts(self, key: str) -> MountStack:
         """The stack of the active snapshot `key`. Raises `NotFound`."""
         path = self._active(key)
-        view = self.view(self._parent(key))
+        view = self.view(self.parent(key))
         upper, work = os.path.join(path, "upper"), os.path.join(path, "work")
         return MountStack(view.lowers, upper, work, view.userxattr)
 
@@ -160,7 +162,7 @@ class Snapshotter:
             with suppress(
                 NotFound, StoreDamaged
             ):  # a preparation that broke off: nothing was mounted from it
-                found.add(self._parent(key))
+                found.add(self.parent(key))
         return found
 
     def unneeded(self, stacks: Set[tuple[Digest, ...]]) -> tuple[str, ...]:
@@ -177,7 +179,8 @@ class Snapshotter:
         root = self._store.layout.snapshots
         return [os.path.join(root, name) for name in sorted(os.listdir(root)) if name != _ACTIVE]
 
-    def _parent(self, key: str) -> tuple[Digest, ...]:
+    def parent(self, key: str) -> tuple[Digest, ...]:
+        """The layers that the active snapshot `key` stands on. Raises `NotFound`, `StoreDamaged`."""
         try:
             with open(os.path.join(self._active(key), "parent"), "rb") as stream:
                 source = parse_object(stream.read(_MAX_PARENT), "snapshot parent")

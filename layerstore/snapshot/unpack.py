@@ -4,20 +4,14 @@ Stage "layers" of docs/flow.md. A layer directory holds ``tar`` (what the diff_i
 (an EROFS over it); every driver starts from these two files.
 """
 
-import filecmp
-import os
-import tempfile
 from functools import partial
 
 from layerstore.content import CHUNK
-from layerstore.errors import InvalidLayer, StorageError, storage_error
-from layerstore.layer.ingest import LayerWriter
-from layerstore.layer.tar_writer import INDEX, TAR, index_tar
+from layerstore.errors import InvalidLayer, storage_error
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.progress import Progress
-from layerstore.store.fsck import matches
 from layerstore.store.ingest import Sink
 from layerstore.store.staging import staged
 from layerstore.store.store import Store
@@ -27,6 +21,8 @@ class _LayerSink:
     """A `LayerWriter` in the role of a blob's sink."""
 
     def __init__(self, directory: str) -> None:
+        from layerstore.layer.ingest import LayerWriter  # noqa: PLC0415 - every command imports this module
+
         self._writer = LayerWriter(directory)
 
     def write(self, chunk: bytes) -> None:
@@ -42,20 +38,6 @@ class _LayerSink:
 def unpack_layers(descriptor: Descriptor, directory: str) -> Sink | None:
     """A `SinkFactory`: layers are unpacked on the way in, everything else is kept as it is."""
     return _LayerSink(directory) if mediatype.is_layer(descriptor.media_type) else None
-
-
-def verify_layer(diff_id: Digest, directory: str) -> bool:
-    """Whether `directory` holds the layer of `diff_id`: the tar by its digest, the index by making it again."""
-    tar, index = os.path.join(directory, TAR), os.path.join(directory, INDEX)
-    if not (os.path.isfile(tar) and os.path.isfile(index) and matches(tar, diff_id)):
-        return False
-    try:
-        with tempfile.TemporaryDirectory(prefix="lstore-verify-") as scratch:
-            fresh = os.path.join(scratch, INDEX)
-            index_tar(tar, fresh, diff_id)
-            return filecmp.cmp(index, fresh, shallow=False)
-    except (InvalidLayer, StorageError):
-        return False
 
 
 def unpack_blob(store: Store, layer: Descriptor, diff_id: Digest, progress: Progress) -> None:

@@ -3,6 +3,7 @@
 Nothing here imports the engine: it is opened by the command that needs it.
 """
 
+import gc
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,15 +18,20 @@ from lstore.cli.settings import LOG_LEVELS, Settings, Streams, arm_crash_point, 
 from lstore.cli.verbs import FAMILIES, VERBS
 from lstore.version import __version__
 
+_COLLECT_AFTER = 50_000
+"""New objects until Python looks for cycles; at its own 700, imports and documents are walked again and again."""
 _SUMMARY = "Pull, keep, stack, build and run container images, without a daemon."
 
 
 def main() -> NoReturn:
     """Run the command that the process was given, and exit with its status."""
     signal.signal(signal.SIGTERM, raise_terminated)
+    gc.set_threshold(_COLLECT_AFTER)
     known = environment()
     arm_crash_point(known)
-    sys.exit(run(sys.argv[1:], streams(), known))
+    status = run(sys.argv[1:], streams(), known)
+    gc.freeze()  # else the interpreter looks for cycles among all that was imported once more before it ends
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, str]) -> int:

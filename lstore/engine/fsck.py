@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from layerstore.copy import copy
 from layerstore.errors import LstoreError
 from layerstore.progress import SILENT, Progress
-from layerstore.snapshot.unpack import unpack_layers, verify_layer
+from layerstore.snapshot.unpack import unpack_layers
+from layerstore.snapshot.verify import verify_layer
 from layerstore.store import fsck as store_fsck
 from layerstore.store.fsck import Damage, Repair
 from layerstore.store.refs import Ref

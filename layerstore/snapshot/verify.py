@@ -1,0 +1,24 @@
+"""Whether a layer's directory is what its diff_id says: asked of what a crash may have cut short."""
+
+import filecmp
+import os
+import tempfile
+
+from layerstore.errors import InvalidLayer, StorageError
+from layerstore.layer.tar_writer import INDEX, TAR, index_tar
+from layerstore.oci.digest import Digest
+from layerstore.store.fsck import matches
+
+
+def verify_layer(diff_id: Digest, directory: str) -> bool:
+    """Whether `directory` holds the layer of `diff_id`: the tar by its digest, the index by making it again."""
+    tar, index = os.path.join(directory, TAR), os.path.join(directory, INDEX)
+    if not (os.path.isfile(tar) and os.path.isfile(index) and matches(tar, diff_id)):
+        return False
+    try:
+        with tempfile.TemporaryDirectory(prefix="lstore-verify-") as scratch:
+            fresh = os.path.join(scratch, INDEX)
+            index_tar(tar, fresh, diff_id)
+            return filecmp.cmp(index, fresh, shallow=False)
+    except (InvalidLayer, StorageError):
+        return False
