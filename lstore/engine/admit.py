@@ -32,7 +32,8 @@ def choose(source: Source, root: Descriptor, platform: Platform) -> Descriptor:
             dict.fromkeys(str(each.platform) for each in index.images) if isinstance(index, Index) else ()
         )
         raise NoMatchingPlatform(
-            f"the image has nothing for {platform}; it has {', '.join(offered) or 'none'}"
+            f"the image has nothing for {platform}; it has {', '.join(offered) or 'none'}",
+            hint="choose one of them with --platform" if offered else None,
         )
     return found
 

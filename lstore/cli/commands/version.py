@@ -5,6 +5,7 @@ import platform
 
 import click
 
+from layerstore.oci.platform import Platform
 from lstore.cli.format import object_text
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
@@ -21,7 +22,7 @@ def command(session: Session, *, form: str | None) -> None:
         "Version": __version__,
         "PythonVersion": platform.python_version(),
         "Os": "linux",
-        "Arch": os.uname().machine,
+        "Arch": Platform.host(os.uname().machine).architecture,
         "KernelVersion": os.uname().release,
     }
     if form is not None:
