@@ -120,6 +120,9 @@ class Workshop:
     def _adopt(self, descriptor: Descriptor, directory: str) -> "_Mark | None":
         mark = _read_done(directory, self.boot)
         if mark is not None:
+            size = _size(os.path.join(directory, "blob"))
+            if size not in (0, descriptor.size):  # 0 where a crash came after the blob went to its place
+                raise ContentMismatch(f"{descriptor.digest} has {size} bytes, not {descriptor.size}")
             self.progress.phase(descriptor.digest.short, "exists", descriptor.size)
         return mark
 

@@ -15,7 +15,7 @@ from layerstore.content import CHUNK, Opener, Readable, VerifyingReader, has_chi
 from layerstore.disk import locks
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import make_directories, move, remove_file, stage_bytes, sync_directory
-from layerstore.errors import Conflict, LimitExceeded, storage_error
+from layerstore.errors import Conflict, ContentMismatch, LimitExceeded, storage_error
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import MAX_DOCUMENT
@@ -92,11 +92,19 @@ class Transaction:
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the content is there, in the store or in this transaction; from now on it stays.
 
-        Raises `StorageError`.
+        Raises `StorageError`, and `ContentMismatch` where it was verified to have another size.
         """
-        if descriptor.digest in self._documents or descriptor.digest in self._ingested:
-            return True
-        return self._is_stored(descriptor)
+        return self._is_ours(descriptor) or self._is_stored(descriptor)
+
+    def _is_ours(self, descriptor: Descriptor) -> bool:
+        with self._mutex:
+            ours = self._ingested.get(descriptor.digest)
+        if ours is None and descriptor.digest not in self._documents:
+            return False
+        size = len(self._documents[descriptor.digest]) if ours is None else ours.descriptor.size
+        if size != descriptor.size:
+            raise ContentMismatch(f"{descriptor.digest} has {size} bytes, not {descriptor.size}")
+        return True
 
     def _is_stored(self, descriptor: Descriptor) -> bool:
         try:
@@ -111,6 +119,8 @@ class Transaction:
 
     def push(self, descriptor: Descriptor, opener: Opener) -> None:
         """Take the content in: manifests are kept in memory until `commit`, blobs go through an ingest."""
+        if self._is_ours(descriptor):
+            return
         if has_children(descriptor):
             self._documents[descriptor.digest] = _read_document(descriptor, opener)
             return

@@ -11,7 +11,7 @@ from fixtures.memory import MemoryTarget
 from fixtures.store import add_image, add_index, contents, store_image
 from layerstore.content import children, read_document, read_manifest
 from layerstore.copy import copy
-from layerstore.errors import Conflict, NoSpace, NotFound, StorageError
+from layerstore.errors import Conflict, ContentMismatch, NoSpace, NotFound, StorageError
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.reference import Reference
@@ -193,3 +193,34 @@ def test_a_transaction_leaves_no_descriptor_open_whatever_happens(store: Store) 
         store_image(store, source, broken, "broken")
 
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_pushing_the_same_content_again_does_nothing(store: Store) -> None:
+    source = MemoryTarget()
+    layer = source.add(mediatype.OCI_LAYER, b"one")
+    before = os.listdir("/proc/self/fd")
+
+    with store.transaction() as transaction:
+        for _ in range(3):
+            transaction.push(layer, partial(source.fetch, layer))
+        transaction.commit()
+
+    assert source.fetched == [layer]
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_content_by_its_right_digest_and_a_wrong_size_is_refused(store: Store) -> None:
+    source = MemoryTarget()
+    layer = source.add(mediatype.OCI_LAYER, b"one")
+    wrong = Descriptor(layer.media_type, layer.digest, 4)
+
+    with store.transaction() as first, store.transaction() as second:
+        first.push(layer, partial(source.fetch, layer))
+
+        for transaction in (first, second):
+            with pytest.raises(ContentMismatch):
+                transaction.push(wrong, partial(source.fetch, wrong))
+        first.commit()
+
+    assert not store.blobs.has(wrong)
+    assert store.blobs.has(layer)
