@@ -51,14 +51,15 @@ def pack(members: Iterable[Member], write: Callable[[bytes], object], *, clamp: 
     """
     digest = hashlib.sha256()
     size = 0
-    for piece in _pieces(members, clamp):
+    for piece in pieces(members, clamp):
         digest.update(piece)
         write(piece)
         size += len(piece)
     return Packed(Digest("sha256", digest.hexdigest()), size)
 
 
-def _pieces(members: Iterable[Member], clamp: int | None) -> Iterator[bytes]:
+def pieces(members: Iterable[Member], clamp: int | None = None) -> Iterator[bytes]:
+    """The bytes that `pack` writes, in order, for whoever digests them on the way. Raises as it does."""
     for entry, read in members:
         yield encode_header(*_stored(_clamped(entry, clamp)))
         if entry.kind is Kind.REGULAR and entry.size and read is not None:

@@ -35,6 +35,10 @@ _LOOK_AGAIN = 0.02
 """Seconds between two looks at a blob that another process works on: no load, and no wait that one feels."""
 _MAX_DONE = 4096
 
+BLOB = "blob"
+LAYER = "layer"
+"""Names in a directory of finished work, see `Ingested`."""
+
 _BLOB_STARTED = CrashPoint("ingest: some bytes written")
 _BLOB_WRITTEN = CrashPoint("ingest: all bytes written")
 _DONE = CrashPoint("ingest: marked done")
@@ -76,12 +80,12 @@ class Ingested:
     @property
     def blob(self) -> str:
         """The file with the blob's bytes."""
-        return os.path.join(self.directory, "blob")
+        return os.path.join(self.directory, BLOB)
 
     @property
     def layer(self) -> str:
         """The directory that the driver filled; there if `diff_id` is."""
-        return os.path.join(self.directory, "layer")
+        return os.path.join(self.directory, LAYER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class Workshop:
     def _adopt(self, descriptor: Descriptor, directory: str) -> "_Mark | None":
         mark = _read_done(directory, self.boot)
         if mark is not None:
-            size = _size(os.path.join(directory, "blob"))
+            size = _size(os.path.join(directory, BLOB))
             if size not in (0, descriptor.size):  # 0 where a crash came after the blob went to its place
                 raise ContentMismatch(f"{descriptor.digest} has {size} bytes, not {descriptor.size}")
             self.progress.phase(descriptor.digest.short, "exists", descriptor.size)
@@ -135,7 +139,7 @@ class Workshop:
             raise
 
     def _resume(self, descriptor: Descriptor, directory: str, opener: Opener) -> "_Mark":
-        had_prefix = _size(os.path.join(directory, "blob")) > 0
+        had_prefix = _size(os.path.join(directory, BLOB)) > 0
         try:
             return self._receive(descriptor, directory, opener)
         except ContentMismatch:
@@ -145,7 +149,7 @@ class Workshop:
             return self._receive(descriptor, directory, opener)
 
     def _receive(self, descriptor: Descriptor, directory: str, opener: Opener) -> "_Mark":
-        with open(os.path.join(directory, "blob"), "a+b", buffering=0) as blob:
+        with open(os.path.join(directory, BLOB), "a+b", buffering=0) as blob:
             sink = self.sinks(descriptor, _fresh_layer(directory))
             watched = _WatchedSink(sink)
             try:
@@ -211,7 +215,7 @@ class _WatchedSink:
 
 
 def _fresh_layer(directory: str) -> str:
-    path = os.path.join(directory, "layer")
+    path = os.path.join(directory, LAYER)
     remove_tree(path)
     os.mkdir(path, 0o755)
     return path

@@ -5,6 +5,7 @@ under their own locks while nothing else is held (`layerstore.store.ingest`); `c
 store lock for a few renames: layers; leaves, directories; manifests, directories; refs last.
 """
 
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -14,7 +15,15 @@ from types import TracebackType
 from layerstore.content import CHUNK, Opener, Readable, VerifyingReader, has_children, opened_bytes
 from layerstore.disk import locks
 from layerstore.disk.faults import CrashPoint
-from layerstore.disk.publish import make_directories, move, remove_file, stage_bytes, sync_directory
+from layerstore.disk.locks import open_lock
+from layerstore.disk.publish import (
+    make_directories,
+    move,
+    remove_file,
+    stage_bytes,
+    sync_directory,
+    sync_file,
+)
 from layerstore.errors import Conflict, ContentMismatch, LimitExceeded, storage_error
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
@@ -134,6 +143,23 @@ class Transaction:
             with self._mutex:
                 self._ingested[descriptor.digest] = ours
             self._workshop.progress.phase(descriptor.digest.short, "done")
+
+    def adopt(self, descriptor: Descriptor, diff_id: Digest, directory: str) -> None:
+        """Take the layer that was made in `directory`, laid out as `ingest.Ingested` says: its blob and its directory.
+
+        Who made it vouches for the digests. `commit` empties the directory. Raises `StorageError`.
+        """
+        try:
+            lock = open_lock(os.path.join(directory, "lock"))
+            made = ingest.Ingested(descriptor, directory, diff_id, lock)
+            with self._mutex:
+                self._ingested[descriptor.digest] = made
+            lock.shared()
+            sync_file(made.blob)
+            with locks.shared(self._layout.lock), self._mutex:
+                self._lease.hold(descriptor)
+        except OSError as error:
+            raise storage_error(error, f"take the layer in {directory}") from error
 
     def tag(self, descriptor: Descriptor, name: str) -> None:
         """Let the image `name` stand for `descriptor` once this commits."""
