@@ -140,16 +140,22 @@ def mark(store: Store, held_layers: Iterable[Digest] = (), held: Iterable[Descri
 
 
 def plan_collection(
-    store: Store, marked: Marked, *, with_ingests: bool, snapshots: tuple[str, ...] = ()
+    store: Store,
+    marked: Marked,
+    *,
+    with_ingests: bool,
+    snapshots: tuple[str, ...] = (),
+    strays: tuple[str, ...] = (),
 ) -> Plan:
     """What is on disk and not `marked`; work broken off too where `with_ingests` says so.
 
-    `snapshots` are directories derived from layers, which their own module found unneeded. Work on a blob
+    `snapshots` are directories derived from layers, and `strays` what remained of other work: their own modules
+    found both unneeded. Work on a blob
     that is there by now, and temporary files whose writer is gone, are never of use. Where `marked` met
     damage, only such leavings are in the plan: see `Marked.damage`.
     """
     ingests = tuple(path for path in _idle_ingests(store) if with_ingests or _is_late(store, path))
-    leavings = (*_strays(store), *leases.abandoned(store.layout))
+    leavings = (*_strays(store), *leases.abandoned(store.layout), *strays)
     if marked.damage:
         return Plan(ingests=ingests, strays=leavings, usage=_usage(ingests, leavings), damage=marked.damage)
     dead = [path for digest, path in store.blobs.paths().items() if digest not in marked.blobs]

@@ -40,6 +40,7 @@ LOAD = Verb("load", "Load images from an archive, a layout directory or standard
 LOGIN = Verb("login", "Keep credentials for a registry")
 LOGOUT = Verb("logout", "Forget the credentials for a registry")
 LS = Verb("ls", "List files of an image")
+MOUNT = Verb("mount", "Mount an image's or a container's files to look at")
 PRUNE_IMAGES = Verb("image_prune", "Remove unused images")
 PULL = Verb("pull", "Download images from a registry")
 PUSH = Verb("push", "Upload images to a registry")
@@ -50,6 +51,7 @@ SEARCH = Verb("search", "Search a registry for images")
 SYSTEM_DF = Verb("system_df", "Show what takes space in the store")
 SYSTEM_PRUNE = Verb("system_prune", "Remove everything that nothing uses")
 TAG = Verb("tag", "Give an image another name")
+UMOUNT = Verb("umount", "Unmount what was mounted to look at")
 VERSION = Verb("version", "Show the version")
 
 
@@ -69,6 +71,7 @@ FAMILIES: Mapping[str, Family] = {
             "list": _alias(IMAGES),
             "load": LOAD,
             "ls": IMAGES,
+            "mount": MOUNT,
             "prune": PRUNE_IMAGES,
             "pull": PULL,
             "push": PUSH,
@@ -76,6 +79,8 @@ FAMILIES: Mapping[str, Family] = {
             "rm": RMI,
             "save": SAVE,
             "tag": TAG,
+            "umount": UMOUNT,
+            "unmount": _alias(UMOUNT),
         },
     ),
     "system": Family(
@@ -100,6 +105,7 @@ VERBS: Mapping[str, Verb] = {
     "login": LOGIN,
     "logout": LOGOUT,
     "ls": LS,
+    "mount": MOUNT,
     "pull": PULL,
     "push": PUSH,
     "rmi": RMI,
@@ -107,5 +113,7 @@ VERBS: Mapping[str, Verb] = {
     "save": SAVE,
     "search": SEARCH,
     "tag": TAG,
+    "umount": UMOUNT,
+    "unmount": _alias(UMOUNT),
     "version": VERSION,
 }

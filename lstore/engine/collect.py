@@ -1,8 +1,15 @@
 """What nothing needs any more, found and removed: the store's collection with the snapshots' share of it."""
 
+from layerstore.oci.digest import Digest
 from layerstore.snapshot.snapshotter import Snapshotter
+from layerstore.snapshot.views import open_views
 from layerstore.store.gc import Plan, mark, plan_collection
 from layerstore.store.store import Store
+
+
+def held_stacks(store: Store, snapshotter: Snapshotter) -> set[tuple[Digest, ...]]:
+    """The stacks that containers and mounted views stand on. Called under the store lock."""
+    return snapshotter.held_stacks() | {view.diff_ids for view in open_views(store.layout).mounted()}
 
 
 def plan(store: Store, snapshotter: Snapshotter, *, with_ingests: bool) -> Plan:
@@ -10,10 +17,16 @@ def plan(store: Store, snapshotter: Snapshotter, *, with_ingests: bool) -> Plan:
 
     The caller holds the store lock, exclusive, and keeps it until the plan is executed.
     """
-    stacks = snapshotter.held_stacks()
+    stacks = held_stacks(store, snapshotter)
     marked = mark(store, {diff_id for stack in stacks for diff_id in stack})
     snapshots = () if marked.damage else snapshotter.unneeded(marked.stacks | stacks)
-    return plan_collection(store, marked, with_ingests=with_ingests, snapshots=snapshots)
+    return plan_collection(
+        store,
+        marked,
+        with_ingests=with_ingests,
+        snapshots=snapshots,
+        strays=open_views(store.layout).stale(),
+    )
 
 
 def collect(store: Store, snapshotter: Snapshotter, *, with_ingests: bool = False) -> Plan:

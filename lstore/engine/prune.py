@@ -12,7 +12,7 @@ from layerstore.store.prune import plan_prune
 from layerstore.store.refs import Ref
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
-from lstore.engine.collect import plan
+from lstore.engine.collect import held_stacks, plan
 from lstore.engine.images import select
 from lstore.engine.remove import Deleted, Untagged, events_of
 
@@ -73,7 +73,7 @@ def _doomed(
         until=request.unused_since.timestamp() if request.unused_since is not None else None,
         keep_size=request.keep_size,
     )
-    stacks = engine.snapshotter.held_stacks()
+    stacks = held_stacks(store, engine.snapshotter)
     chosen = {image.descriptor for image in select(images, request.filters, now)}
     kept = {
         ref
