@@ -27,6 +27,7 @@ from layerstore.build.instruction import (
     Volume,
     Workdir,
 )
+from layerstore.build.paths import clean
 from layerstore.build.ports import parse_port
 from layerstore.errors import InvalidInput
 from layerstore.oci.config import MAX_STRINGS, ImageConfig
@@ -124,7 +125,7 @@ class ImageState:
 
     def resolve(self, path: str) -> str:
         """`path` below the working directory, made absolute and clean; a slash at its end stays."""
-        absolute = _clean(posixpath.join("/", self.working_dir, path))
+        absolute = clean(posixpath.join("/", self.working_dir, path))
         return f"{absolute}/" if path.endswith("/") and absolute != "/" else absolute
 
     def record(self, created_by: str, *, has_layer: bool = False) -> "ImageState":
@@ -202,9 +203,7 @@ def apply_metadata(state: ImageState, instruction: Instruction, *, has_own_cmd: 
             entrypoint = instruction.command.with_shell(state.command_shell)
             return replace(state, entrypoint=entrypoint, cmd=state.cmd if has_own_cmd else ())
         case Workdir():
-            return replace(
-                state, working_dir=_clean(posixpath.join("/", state.working_dir, instruction.path))
-            )
+            return replace(state, working_dir=clean(posixpath.join("/", state.working_dir, instruction.path)))
         case User():
             return replace(state, user=instruction.user)
         case Shell():
@@ -230,11 +229,6 @@ def _apply_runtime(state: ImageState, instruction: Instruction) -> ImageState:
         case Healthcheck():
             return replace(state, healthcheck=_healthcheck(instruction))
     return state
-
-
-def _clean(path: str) -> str:
-    normal = posixpath.normpath(path)
-    return normal[1:] if normal.startswith("//") else normal  # POSIX lets two slashes mean something else
 
 
 def _merged(env: tuple[str, ...], pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """COPY and ADD from their statements. Dockerfile reference, "COPY" and "ADD"."""
 
-import re
 from typing import Final
 
+from layerstore.build.chmod import is_mode
 from layerstore.build.heredoc import parse_marker
 from layerstore.build.instruction import Add, Copy, InlineFile
 from layerstore.build.source_kind import SourceKind, source_kind
@@ -11,10 +11,6 @@ from layerstore.build.words import Word, exec_form, split_spaces
 from layerstore.errors import InvalidInput
 
 _FLAGS: Final = ("chown", "chmod", "link", "parents")
-_OCTAL: Final = re.compile(r"[0-7]{1,4}\Z")
-_SYMBOLIC: Final = re.compile(
-    r"[ugoa]*[-+=][rwxXst]*([-+=][rwxXst]*)*(,[ugoa]*[-+=][rwxXst]*([-+=][rwxXst]*)*)*\Z"
-)
 
 
 def interpret_copy(statement: Statement) -> Copy:
@@ -63,11 +59,6 @@ def interpret_add(statement: Statement) -> Add:
         keep_git_dir=flags.boolean("keep-git-dir") or False,
         unpack=flags.boolean("unpack"),
     )
-
-
-def is_mode(text: str) -> bool:
-    """Whether `text` is an octal mode up to 7777, or a symbolic one as chmod(1) takes it."""
-    return bool(_OCTAL.match(text)) or bool(_SYMBOLIC.match(text))
 
 
 def _chmod(statement: Statement, flags: Flags) -> str:
