@@ -76,7 +76,7 @@ class Snapshotter:
         if os.path.isdir(path):
             return
         try:
-            os.makedirs(self._home(), mode=0o755, exist_ok=True)
+            os.makedirs(self._home(), mode=0o700, exist_ok=True)
             with staged(self._store.layout) as made:
                 self.driver.assemble(self._layers(diff_ids), made, self._nearest(diff_ids))
                 sync_tree(made)
@@ -115,7 +115,7 @@ class Snapshotter:
         """
         path = self._active(key)
         try:
-            os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             os.mkdir(path, 0o711)
             with open(os.path.join(path, "parent"), "wb") as stream:
                 stream.write(dump({"diff_ids": [str(each) for each in diff_ids]}))

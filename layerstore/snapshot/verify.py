@@ -4,14 +4,17 @@ import filecmp
 import os
 import tempfile
 
-from layerstore.errors import InvalidLayer, StorageError
+from layerstore.errors import InvalidLayer, NoSpace, StorageError
 from layerstore.layer.tar_writer import INDEX, TAR, index_tar
 from layerstore.oci.digest import Digest
 from layerstore.store.fsck import matches
 
 
 def verify_layer(diff_id: Digest, directory: str) -> bool:
-    """Whether `directory` holds the layer of `diff_id`: the tar by its digest, the index by making it again."""
+    """Whether `directory` holds the layer of `diff_id`: the tar by its digest, the index by making it again.
+
+    Raises `NoSpace` where there is no room to make it.
+    """
     tar, index = os.path.join(directory, TAR), os.path.join(directory, INDEX)
     if not (os.path.isfile(tar) and os.path.isfile(index) and matches(tar, diff_id)):
         return False
@@ -20,5 +23,7 @@ def verify_layer(diff_id: Digest, directory: str) -> bool:
             fresh = os.path.join(scratch, INDEX)
             index_tar(tar, fresh, diff_id)
             return filecmp.cmp(index, fresh, shallow=False)
+    except NoSpace:
+        raise
     except (InvalidLayer, StorageError):
         return False

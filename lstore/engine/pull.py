@@ -70,6 +70,7 @@ def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, prog
     platform = wish.platform or engine.platform
     present = engine.store.refs.read().find(kept, platform)
     if present is not None and _is_whole(engine, present, root, wish):
+        engine.store.blobs.touch(present.descriptor)
         return Pulled(kept, root.digest, is_new=False)
     native = _native(repository, root, platform, wish)
     chosen = root if wish.all_platforms or native is None else native
