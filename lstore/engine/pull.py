@@ -17,9 +17,8 @@ from layerstore.store.refs import Ref
 from lstore.engine.admit import admit, choose, images_below, unpack_only
 
 if TYPE_CHECKING:
-    from registry_client.client import Client
-
     from lstore.engine.engine import Engine
+    from registry_client.client import Client
 
 
 @dataclass(frozen=True, slots=True)

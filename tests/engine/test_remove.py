@@ -12,6 +12,7 @@ from layerstore.snapshot.directory import DirectoryDriver
 from layerstore.snapshot.snapshotter import Snapshotter
 from layerstore.store.store import Store
 from lstore.engine import catalog
+from lstore.engine.admit import images_below
 from lstore.engine.remove import remove_images
 
 
@@ -122,12 +123,12 @@ def test_a_damaged_image_can_be_removed(store: Store, put, hello: Layer) -> None
 
 def test_layers_that_a_container_stands_on_stay(store: Store, put, hello: Layer) -> None:
     builder = ImageBuilder()
-    put(builder, builder.add_image([hello]), "one")
-    directory = Path(store.layers.path(hello.diff_id))
-    directory.mkdir()
+    root = put(builder, builder.add_image([hello]), "one")
     snapshotter = Snapshotter(store, DirectoryDriver())
+    (image,) = images_below(store.blobs, [root])
+    snapshotter.ensure(*image)
     snapshotter.prepare("container", [hello.diff_id])
 
     remove_images(store, snapshotter, ["one"])
 
-    assert directory.exists()
+    assert snapshotter.has([hello.diff_id])
