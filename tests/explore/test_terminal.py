@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from pexpect import fdpexpect
 
 from fixtures.images.entries import directory, file
 from lstore.engine.engine import Engine
@@ -125,16 +126,14 @@ def test_the_terminal_has_its_modes_back_afterwards(engine: Engine, keep: Keep, 
     process = subprocess.Popen(
         arguments, cwd=HOME, env={**os.environ, "TERM": "xterm"}, stdin=screen, stdout=screen, stderr=screen
     )
-    seen = b""
-    while b"q quit" not in seen:
-        seen += os.read(keyboard, 65536)
+    child = fdpexpect.fdspawn(keyboard, timeout=60)
+    child.expect_exact(b"q quit")
     assert termios.tcgetattr(screen) != before
 
-    os.write(keyboard, b"q")
+    child.send(b"q")
 
-    while b"\x1b[?1049l" not in seen:
-        seen += os.read(keyboard, 65536)
-    assert process.wait() == 0
+    child.expect_exact(b"\x1b[?1049l")
+    assert process.wait(timeout=60) == 0
     assert termios.tcgetattr(screen) == before
     os.close(keyboard)
     os.close(screen)
