@@ -1,25 +1,29 @@
 """One layer's pipeline: compressed chunks in; its tar, digest and index out, in one pass. Stage "layers".
 
 Decompress → sha256 → append to ``tar`` → index into ``index``. Small layers go through in the caller's
-thread. A large one gets a second thread, so that inflating overlaps with hashing and writing (each works
-without the interpreter lock), and an indexer process that follows the tar as it grows. Several layers may
-be under way at once, each in a thread of its caller's.
+thread. A large one gets help: a second thread, so that inflating overlaps with hashing and writing (each
+works without the interpreter lock), and an indexer process that follows the tar as it grows. Several layers
+may be under way at once, each in a thread of its caller's; `HELPED` of them at a time are helped.
 """
 
+import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
 from layerstore.layer.codec import MAGIC_SIZE, MAX_LAYER_SIZE, Decompressor, decompressor, detect
-from layerstore.layer.tar_writer import TarWriter
+from layerstore.layer.tar_writer import PlainBlob, TarWriter
 from layerstore.oci.digest import Digest
 from layerstore.oci.mediatype import Compression
 from layerstore.tasks import Conveyor
 
 LARGE: Final = 4 << 20
 """Bytes of tar from which a second thread and a process pay: indexing less takes no longer than starting them."""
+HELPED: Final = 2
+"""Large layers with a second thread and an indexer, which takes a kilobyte for each entry; others wait their turn."""
 _BATCH: Final = 512 << 10
 _WAITING_BATCHES: Final = 4
+_help = threading.BoundedSemaphore(HELPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class LayerWriter:
     Compression is told by magic number, unless `compression` says it. Exactly one of `finish` and `abort`
     ends the work; as a context manager it aborts what was not finished. What `abort` leaves in the
     directory is worthless. Nothing is synced: that is the store's to do, once for all layers.
+
+    Where the blob itself is a file in the making, `blob`, which has each chunk before `write` and is verified
+    before `finish`, an uncompressed one is not written again: ``tar`` becomes another name of it.
     """
 
     def __init__(
@@ -46,16 +53,19 @@ class LayerWriter:
         directory: str,
         compression: Compression | None = None,
         *,
+        blob: PlainBlob | None = None,
         limit: int = MAX_LAYER_SIZE,
         userxattr: bool = False,
     ) -> None:
         self._compression = compression
+        self._blob = blob
         self._limit = limit
         self._decompressor: Decompressor | None = None
         self._prefix = b""
         self._batch: list[bytes] = []
         self._batched = 0
         self._conveyor: Conveyor[list[bytes]] | None = None
+        self._is_helped = False
         self._tar = TarWriter(directory, userxattr=userxattr)
 
     def write(self, chunk: bytes) -> None:
@@ -78,7 +88,11 @@ class LayerWriter:
         self._send()
         if self._conveyor is not None:
             self._conveyor.close()
+        elif self._tar.size >= LARGE:
+            self._is_helped = _help.acquire()
+            self._tar.start_indexer()
         diff_id, facts = self._tar.finish()
+        self._end_help()
         return LayerFacts(diff_id, facts.size, facts.entries)
 
     def abort(self) -> None:
@@ -86,6 +100,7 @@ class LayerWriter:
         if self._conveyor is not None:
             self._conveyor.abandon()
         self._tar.abort()
+        self._end_help()
 
     def __enter__(self) -> "LayerWriter":
         return self
@@ -97,7 +112,10 @@ class LayerWriter:
 
     def _begin(self) -> Decompressor:
         """Choose the decompressor by the first bytes, and give it those."""
-        stream = decompressor(self._compression or detect(self._prefix), limit=self._limit)
+        compression = self._compression or detect(self._prefix)
+        if compression == "none" and self._blob is not None:
+            self._tar.share(self._blob)
+        stream = decompressor(compression, limit=self._limit)
         self._decompressor = stream
         self._pass_on(stream, self._prefix)
         self._prefix = b""
@@ -116,6 +134,12 @@ class LayerWriter:
             self._conveyor.put(batch)
             return
         self._tar.append(batch)
-        if self._tar.size >= LARGE:
+        if self._tar.size >= LARGE and _help.acquire(blocking=False):
+            self._is_helped = True
             self._tar.start_indexer()
             self._conveyor = Conveyor(self._tar.append, depth=_WAITING_BATCHES)
+
+    def _end_help(self) -> None:
+        if self._is_helped:
+            self._is_helped = False
+            _help.release()

@@ -5,6 +5,7 @@ Knows nothing of compression, and of threads only that one of them calls it at a
 
 import hashlib
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layerstore.errors import storage_error
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
 TAR: Final = "tar"
 INDEX: Final = "index"
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class PlainBlob:
+    """The file at `path` that another writes and verifies, and the sha256 digest it is verified to have."""
+
+    path: str
+    digest: Digest
 
 
 class TarWriter:
@@ -28,7 +38,9 @@ class TarWriter:
     def __init__(self, directory: str, *, userxattr: bool = False) -> None:
         self.size = 0
         """Bytes of tar so far."""
+        self._directory = directory
         self._userxattr = userxattr
+        self._shared: PlainBlob | None = None
         self._digest = hashlib.sha256()
         self._indexer: Indexer | None = None
         self._files: list[int] = []
@@ -39,11 +51,29 @@ class TarWriter:
             self._close()
             raise storage_error(error, f"write a layer to {directory}") from error
 
+    def share(self, blob: PlainBlob) -> None:
+        """Let the tar, empty so far, be another name of `blob`: the same bytes are not written and hashed twice.
+
+        What is appended from now on is in the blob already. Without hard links to be had, nothing changes.
+        Raises `StorageError`.
+        """
+        tar = os.path.join(self._directory, TAR)
+        try:
+            os.unlink(tar)
+            if _is_linked(blob.path, tar):
+                self._shared = blob
+            fresh = os.open(tar, _FLAGS if self._shared is None else _READ_FLAGS, _MODE)
+            os.close(self._files[0])
+            self._files[0] = fresh
+        except OSError as error:
+            raise storage_error(error, f"write a layer to {self._directory}") from error
+
     def append(self, batch: list[bytes]) -> None:
         """Take the next bytes of the tar. Raises `StorageError`, and what the indexer found wrong so far."""
         for data in batch:
-            self._digest.update(data)
-            _write(self._files[0], data)
+            if self._shared is None:
+                self._digest.update(data)
+                _write(self._files[0], data)
             self.size += len(data)
         if self._indexer is not None:
             self._indexer.advance(self.size)
@@ -57,14 +87,15 @@ class TarWriter:
 
     def finish(self) -> tuple[Digest, Facts]:
         """diff_id and facts, once both files are complete and closed. Raises what `write_layer_index` raises."""
-        uuid = self._digest.digest()
+        diff_id = self._shared.digest if self._shared else Digest("sha256", self._digest.hexdigest())
+        uuid = bytes.fromhex(diff_id.encoded)
         if self._indexer is not None:
             facts = self._indexer.finish(self.size, uuid)
         else:
             tar, index = self._files
             facts = write_layer_index(TarFile(tar), index, lambda: uuid, userxattr=self._userxattr)
         self._close()
-        return Digest("sha256", self._digest.hexdigest()), facts
+        return diff_id, facts
 
     def abort(self) -> None:
         """End the indexer and close the files, as they are. Idempotent, also after `finish`."""
@@ -85,7 +116,7 @@ def index_tar(tar: str, index: str, diff_id: Digest, *, userxattr: bool = False)
     """
     files: list[int] = []
     try:
-        files.append(os.open(tar, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        files.append(os.open(tar, _READ_FLAGS))
         files.append(os.open(index, _FLAGS, _MODE))
         uuid = bytes.fromhex(diff_id.encoded)
         return write_layer_index(TarFile(files[0]), files[1], lambda: uuid, userxattr=userxattr)
@@ -94,6 +125,15 @@ def index_tar(tar: str, index: str, diff_id: Digest, *, userxattr: bool = False)
     finally:
         for fd in files:
             os.close(fd)
+
+
+def _is_linked(path: str, name: str) -> bool:
+    """Whether `name` is a hard link to `path` now, where the file system has such."""
+    try:
+        os.link(path, name, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -8,11 +8,12 @@ from functools import partial
 
 from layerstore.content import CHUNK
 from layerstore.errors import InvalidLayer, storage_error
+from layerstore.layer.tar_writer import PlainBlob
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.progress import Progress
-from layerstore.store.ingest import Sink
+from layerstore.store.ingest import Sink, blob_beside
 from layerstore.store.staging import staged
 from layerstore.store.store import Store
 
@@ -20,10 +21,10 @@ from layerstore.store.store import Store
 class _LayerSink:
     """A `LayerWriter` in the role of a blob's sink."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, blob: PlainBlob | None = None) -> None:
         from layerstore.layer.ingest import LayerWriter  # noqa: PLC0415 - every command imports this module
 
-        self._writer = LayerWriter(directory)
+        self._writer = LayerWriter(directory, blob=blob)
 
     def write(self, chunk: bytes) -> None:
         self._writer.write(chunk)
@@ -37,7 +38,12 @@ class _LayerSink:
 
 def unpack_layers(descriptor: Descriptor, directory: str) -> Sink | None:
     """A `SinkFactory`: layers are unpacked on the way in, everything else is kept as it is."""
-    return _LayerSink(directory) if mediatype.is_layer(descriptor.media_type) else None
+    if not mediatype.is_layer(descriptor.media_type):
+        return None
+    is_diff_id = (
+        descriptor.digest.algorithm == "sha256"
+    )  # if it is a plain tar, which the first bytes will tell
+    return _LayerSink(directory, PlainBlob(blob_beside(directory), descriptor.digest) if is_diff_id else None)
 
 
 def unpack_blob(store: Store, layer: Descriptor, diff_id: Digest, progress: Progress) -> None:

@@ -221,6 +221,11 @@ def _fresh_layer(directory: str) -> str:
     return path
 
 
+def blob_beside(layer: str) -> str:
+    """The file of the blob from which the directory `layer` is made: it has each chunk before the sink does."""
+    return os.path.join(os.path.dirname(layer), BLOB)
+
+
 def _size(path: str) -> int:
     try:
         return os.stat(path, follow_symlinks=False).st_size

@@ -21,9 +21,9 @@ from layerstore.errors import (
     UnsupportedContent,
 )
 from layerstore.layer.codec import compressor
-from layerstore.layer.ingest import LARGE, LayerFacts, LayerWriter
+from layerstore.layer.ingest import HELPED, LARGE, LayerFacts, LayerWriter
 from layerstore.layer.merge import layer_facts
-from layerstore.layer.tar_writer import index_tar
+from layerstore.layer.tar_writer import PlainBlob, index_tar
 from layerstore.oci.digest import Digest
 from layerstore.oci.mediatype import Compression
 
@@ -63,6 +63,11 @@ def has_children() -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def count_children() -> int:
+    paths = Path("/proc/self/task").glob("*/children")
+    return sum(len(path.read_text().split()) for path in paths)
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +125,69 @@ def test_layers_side_by_side_do_not_mix(tmp_path: Path) -> None:
         worker.join()
 
     assert [found[number].diff_id for number in range(4)] == [Digest.of(tar) for tar in tars]
+
+
+def test_a_bounded_number_of_layers_is_indexed_at_once_and_the_others_later(
+    tmp_path: Path, large: bytes
+) -> None:
+    writers = []
+    for number in range(HELPED + 1):
+        (tmp_path / str(number)).mkdir()
+        writers.append(LayerWriter(str(tmp_path / str(number))))
+        writers[-1].write(large)
+
+    indexers = count_children()
+    facts = [writer.finish() for writer in writers]
+
+    assert indexers == HELPED
+    assert facts == [LayerFacts(Digest.of(large), len(large), 200)] * (HELPED + 1)
+
+
+def ingest_beside(blob: Path, data: bytes, directory: Path) -> LayerFacts:
+    """Ingest `data` that is written to the file `blob`, chunk by chunk, just before."""
+    directory.mkdir()
+    with (
+        open(blob, "wb", buffering=0) as file,
+        LayerWriter(str(directory), blob=PlainBlob(str(blob), Digest.of(data))) as writer,
+    ):
+        for at in range(0, len(data), CHUNK):
+            file.write(data[at : at + CHUNK])
+            writer.write(data[at : at + CHUNK])
+        return writer.finish()
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_a_plain_layer_is_its_blob_under_another_name(tmp_path: Path, large: bytes, is_large: bool) -> None:
+    tar = large if is_large else SMALL
+
+    shared = ingest_beside(tmp_path / "blob", tar, tmp_path / "shared")
+    own = ingest(tar, tmp_path / "own")
+
+    assert shared == own
+    assert (tmp_path / "shared/tar").samefile(tmp_path / "blob")
+    assert (tmp_path / "shared/index").read_bytes() == (tmp_path / "own/index").read_bytes()
+
+
+def test_a_compressed_layer_is_no_name_of_its_blob(tmp_path: Path) -> None:
+    facts = ingest_beside(tmp_path / "blob", compress("gzip", SMALL), tmp_path / "layer")
+
+    assert facts.diff_id == Digest.of(SMALL)
+    assert (tmp_path / "layer/tar").read_bytes() == SMALL
+
+
+def test_without_hard_links_a_plain_layer_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    facts = ingest_beside(tmp_path / "blob", SMALL, tmp_path / "layer")
+
+    assert facts.diff_id == Digest.of(SMALL)
+    assert (tmp_path / "layer/tar").read_bytes() == SMALL
+    assert not (tmp_path / "layer/tar").samefile(tmp_path / "blob")
 
 
 def test_compression_can_be_named_where_a_plain_tar_looks_compressed(tmp_path: Path) -> None:
