@@ -44,7 +44,8 @@ def copy(
     """
     graph = _Graph(source, target, select)
     graph.explore(root, depth=0)
-    moves = [partial(graph.move, leaf) for leaf in graph.leaves.values()]
+    largest_first = sorted(graph.leaves.values(), key=lambda leaf: leaf.size, reverse=True)
+    moves = [partial(graph.move, leaf) for leaf in largest_first]  # so the last to end is a short one
     run_all(moves, limit=parallel, cancellation=cancellation)
     for node in graph.inner:  # post-order: children stand before their parents
         target.push(node, partial(opened_bytes, graph.documents[node]))
