@@ -14,7 +14,7 @@ import signal
 from layerstore import linux
 from layerstore.errors import UsageError
 from layerstore.value import Value
-from runner import become, console, etc_files, identity, namespaces, rootfs
+from runner import become, cgroups, console, etc_files, identity, namespaces, rootfs
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
 from runner.inside import make_directory
@@ -55,6 +55,7 @@ class _Container(Value):
     id_map: IdMap | None
     target: str
     place: str
+    group: cgroups.Group | None
 
 
 def run(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> int:
@@ -70,6 +71,7 @@ def run(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> int:
             return exit_status(pid)
         finally:
             os.close(pidfd)
+            cgroups.remove(around.state_dir)
 
 
 def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[int, int]:
@@ -77,7 +79,7 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
 
     As root without a user namespace, else in one. To be called in the main thread of a process without
     others (clone(2)), with 0, 1 and 2 open. When the calling thread dies, so does the container. The caller
-    removes the state directory once the process has ended.
+    removes the control group (`cgroups.remove`) and the state directory once the process has ended.
 
     Raises `LaunchError` with the exit status that docker gives: 125 when the container could not be set up,
     126 when the command cannot be executed, 127 when there is none.
@@ -87,12 +89,11 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     id_map = None if os.geteuid() == 0 else namespaces.own_id_map()
     target, place = _make_places(around.state_dir)
     mounts = (*etc_files.write(spec, around.network, around.state_dir), *spec.mounts)
-    container = _Container(stack, spec, around, mounts, id_map, target, place)
-    flags = namespaces.clone_flags(around.network, is_rootless=id_map is not None)
+    group = cgroups.create(os.path.basename(around.state_dir), spec.limits, around.state_dir)
+    container = _Container(stack, spec, around, mounts, id_map, target, place, group)
     channel = Channel()
     try:
-        with Doing("create the container's namespaces", hint=_NO_NAMESPACES if id_map else None):
-            pid, pidfd = linux.clone3(flags)
+        pid, pidfd = _clone(container)
         if pid == 0:
             _be_first_process(container, channel)
         channel.keep_launcher_side()
@@ -102,8 +103,24 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
             os.close(pidfd)
             raise
         return pid, pidfd
+    except BaseException:
+        cgroups.remove(around.state_dir)
+        raise
     finally:
         channel.close()
+
+
+def _clone(container: _Container) -> tuple[int, int]:
+    """What `linux.clone3` returns, in both processes."""
+    is_rootless = container.id_map is not None
+    flags = namespaces.clone_flags(container.around.network, is_rootless=is_rootless)
+    group = container.group.open_to_clone_into() if container.group else None
+    try:
+        with Doing("create the container's namespaces", hint=_NO_NAMESPACES if is_rootless else None):
+            return linux.clone3(flags, cgroup=group)
+    finally:
+        if group is not None:
+            os.close(group)
 
 
 def exit_status(pid: int) -> int:
@@ -163,6 +180,10 @@ def _become_container(container: _Container, channel: Channel) -> None:
     if not channel.wait():
         os._exit(1)  # the launcher is gone, or has its own error to tell
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    with Doing("enter the container's control group"):
+        if container.group is not None:
+            container.group.join()
+        linux.unshare(linux.CLONE_NEWCGROUP)  # its root is the group that the caller is in
 
     # 3. No mount of ours shows outside, and none of outside's future ones here.
     with Doing("make the mounts private"):
@@ -172,9 +193,9 @@ def _become_container(container: _Container, channel: Channel) -> None:
     container.around.attach(container.stack, container.target)
     root = rootfs.open_root(container.target)
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as groups:
-        cgroups = groups.read()
+        hierarchies = groups.read()
     owns_network = container.around.network != "host"
-    rootfs.build(root, container.place, id_map, owns_network=owns_network, cgroups=cgroups)
+    rootfs.build(root, container.place, id_map, owns_network=owns_network, cgroups=hierarchies)
     terminal = _open_terminal(stdio, root)
     rootfs.mount_all(root, container.mounts)
     with Doing(f"make the working directory {spec.cwd}"):

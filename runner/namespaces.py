@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from runner.spec import Network
 
-_ISOLATED = (
-    linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWCGROUP
-)
+# The cgroup namespace comes later: its root is the group that a process is in as it unshares.
+_ISOLATED = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
 _MAX_SUBORDINATE_FILE = 1 << 20
 _INSTALL_UIDMAP = (
     "apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from layerstore.errors import UsageError
 from layerstore.value import Value
 from runner.capabilities import DEFAULT
+from runner.limits import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ProcessSpec(Value):
     `env` holds KEY=VALUE entries, the later one winning; an entry without ``=`` names a variable without
     giving it and is left out: it never takes the value that the host has. `capabilities` are those that
     uid 0 has and that nobody inside can ever pass. With `has_init` the first process is ours, and reaps.
+    `limits` hold for the container as a whole.
     """
 
     args: tuple[str, ...]
@@ -50,6 +52,7 @@ class ProcessSpec(Value):
     is_read_only: bool = False
     capabilities: frozenset[str] = DEFAULT
     has_init: bool = False
+    limits: Limits = Limits()
 
     def _check(self) -> None:
         if not self.args or not self.args[0]:

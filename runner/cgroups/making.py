@@ -1,0 +1,147 @@
+"""Making a container's control group, and finding one that was made.
+
+What will be made is written down in the container's state directory first, so that whoever cleans up after a
+killed launcher finds it, from whatever group they run in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from layerstore.errors import MissingFeature
+from runner.cgroups import version1, version2
+from runner.cgroups.group import Group, read, write
+from runner.cgroups.host import this_host
+from runner.failure import Doing
+from runner.limits import Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runner.cgroups.host import Host
+
+RECORD = "cgroup"
+# Names the directory itself among the controllers of version 2.
+UNIFIED = "cgroup"
+_MAX_RECORD = 1 << 16
+_NAME_LENGTH = 12
+_NOTHING = Limits()
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_DELEGATE = "systemd-run --scope --property=Delegate=yes lstore …"
+
+
+def create(identifier: str, limits: Limits, state_dir: str) -> Group | None:
+    """A new group, named after container `identifier`, with its limits set and nothing in it yet.
+
+    None where this host gives us no group and no limit is asked for. Raises `MissingFeature` for a limit that
+    nothing here enforces, `LaunchError` for one that the kernel refuses; then nothing is left.
+    """
+    host = this_host()
+    name = f"lstore-{identifier[:_NAME_LENGTH]}-{os.urandom(4).hex()}"
+    group = _version1(host, name, limits) if host.version == 1 else _version2(host, name)
+    _record(group, state_dir)
+    try:
+        if _make(group):
+            group = _complete(group, host, limits)
+            group.change(limits)
+            return group
+    except BaseException:
+        group.remove()
+        raise
+    group.remove()
+    if limits != _NOTHING:
+        raise MissingFeature("cannot limit a container: we may make no control group here", hint=_DELEGATE)
+    return None
+
+
+def load(state_dir: str) -> Group | None:
+    """The group that `create` made or was making for the container of `state_dir`; None without one."""
+    try:
+        fd = os.open(f"{state_dir}/{RECORD}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(fd, encoding="utf-8", errors="surrogateescape") as file:
+        version, *lines = file.read(_MAX_RECORD).splitlines() or ["0"]
+    entries = [line.partition(" ") for line in lines]
+    if not entries:
+        return None
+    return Group(1 if version == "1" else 2, tuple((controller, path) for controller, _, path in entries))
+
+
+def remove(state_dir: str) -> None:
+    """End what still runs in the group of `state_dir`, and remove it. Idempotent. Raises `LaunchError`."""
+    group = load(state_dir)
+    if group is not None:
+        group.kill()
+        group.remove()
+
+
+def _record(group: Group, state_dir: str) -> None:
+    text = "".join(f"{controller} {directory}\n" for controller, directory in group.directories)
+    with Doing("write down the container's control group"):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(f"{state_dir}/{RECORD}", flags, 0o600)
+        with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"{group.version}\n{text}")
+
+
+def _version1(host: Host, name: str, limits: Limits) -> Group:
+    needed = {each.controller for each in version1.plan(limits)}
+    chosen = [(controller, own) for controller, own in host.own if controller in needed.union(version1.USUAL)]
+    return Group(1, tuple((controller, f"{own}/{name}") for controller, own in chosen))
+
+
+def _version2(host: Host, name: str) -> Group:
+    """Which controllers reach the group is known only when it is there."""
+    return Group(2, ((UNIFIED, f"{host.unified}/{name}"),) if host.unified else ())
+
+
+def _make(group: Group) -> bool:
+    """Make the directories; False where there are none to be made, or not by us."""
+    try:
+        for place in group.places:
+            os.mkdir(place, 0o755)
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            return False
+        with Doing("make the container's control group"):
+            raise
+    return bool(group.places)
+
+
+def _complete(group: Group, host: Host, limits: Limits) -> Group:
+    """`group` when its controllers work."""
+    if group.version == 1:
+        _fill_cpuset(group, host)
+        return group
+    place = group.places[0]
+    needed = {each.controller for each in version2.plan(limits)}
+    _enable(host, needed)
+    reached = read(place, "cgroup.controllers").split()
+    return Group(2, (*group.directories, *((controller, place) for controller in reached)))
+
+
+def _fill_cpuset(group: Group, host: Host) -> None:
+    """cpusets(7): a new group has no processor and no memory node, and so takes no process."""
+    place = group.directory("cpuset")
+    if place is not None:
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            with Doing("set up the container's processors"):
+                write(f"{place}/{file}", read(host.directory("cpuset"), file))
+
+
+def _enable(host: Host, needed: set[str]) -> None:
+    """Hand the usual controllers and the `needed` ones on to the groups below ours. Raises `MissingFeature`."""
+    handed_on = read(host.unified, "cgroup.subtree_control").split()
+    for controller, own in host.own:
+        if controller in handed_on or controller not in needed.union(version2.USUAL):
+            continue
+        try:
+            write(f"{own}/cgroup.subtree_control", f"+{controller}")
+        except OSError as error:
+            if controller in needed:
+                raise MissingFeature(
+                    f"cannot use the controller {controller}: {own} does not hand it on"
+                    f" ({(error.strerror or '').lower()})",
+                    hint=_DELEGATE,
+                ) from error
