@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from layerstore.disk.publish import write_file
 from layerstore.errors import InvalidDigest, InvalidInput, InvalidReference, StoreDamaged, storage_error
 from layerstore.oci import mediatype
+from layerstore.oci.annotation import IMAGE_NAME, REF_NAME
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import Json, dump, items, parse_object
@@ -25,8 +26,6 @@ from layerstore.oci.reference import DEFAULT_TAG, Reference
 from layerstore.store import reserve
 from layerstore.store.layout import Layout
 
-REF_NAME = "org.opencontainers.image.ref.name"
-IMAGE_NAME = "io.containerd.image.name"
 RESOLVED = "dev.lstore.resolved"
 MAX_INDEX = 256 << 20
 """Bytes of ``index.json``: some half a million images."""

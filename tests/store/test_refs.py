@@ -13,11 +13,12 @@ from fixtures.memory import MemoryTarget
 from fixtures.store import add_image, add_index, store_image
 from layerstore.errors import StoreDamaged
 from layerstore.oci import mediatype
+from layerstore.oci.annotation import IMAGE_NAME, REF_NAME
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
-from layerstore.store.refs import IMAGE_NAME, REF_NAME, Ref, RefTable, parse_table
+from layerstore.store.refs import Ref, RefTable, parse_table
 from layerstore.store.store import Store
 
 DEBIAN = Reference.parse("debian")
