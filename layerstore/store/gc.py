@@ -79,13 +79,6 @@ class Plan:
     damage: tuple[str, ...] = ()
     """Why no content is in the plan, where some that is alive could not be read."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to remove."""
-        return not (
-            self.manifests or self.blobs or self.layers or self.snapshots or self.ingests or self.strays
-        )
-
     def __str__(self) -> str:
         kinds = ("manifests", "snapshots", "layers", "blobs", "ingests", "strays")
         return "\n".join(f"{kind[:-1]} {path}" for kind in kinds for path in getattr(self, kind))
