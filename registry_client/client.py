@@ -77,7 +77,7 @@ class Client:
         actions: frozenset[str] = PULL,
         candidates: Candidates = no_candidates,
     ) -> Repository:
-        """The repository of `reference` for `actions` (`scope.PULL`, `PUSH`, `DELETE`).
+        """The repository of `reference` for `actions` (`scope.PULL`, `PUSH`).
 
         Mirrors serve only who merely pulls: what is to be written is compared with the registry itself.
         """
@@ -88,13 +88,21 @@ class Client:
         sites = tuple(Site.of_repository(host, reference.repository, actions, self._wire) for host in hosts)
         return Repository(reference, Sites(sites), self._progress, candidates=candidates)
 
-    def ping(self, registry: str) -> str:
-        """The URL at which `registry` speaks the protocol. Raises `Unreachable`, `Unauthorized`, `RegistryError`."""
-        return self._ping(registry, self._wire)
-
     def check_login(self, registry: str, credential: Credential) -> None:
-        """Show `credential` to `registry`. Raises `Unauthorized` where it is not accepted."""
-        self._ping(registry, self._wire_with(_Only(credential)))
+        """Show `credential` to `registry`, if it asks who we are.
+
+        Raises `Unauthorized` where it is not accepted, `Unreachable`, and `RegistryError` where no registry answers.
+        """
+        wire = self._wire_with(_Only(credential))
+        site = Site(origin_host(registry, self._settings), "", frozenset(), wire)
+        with site.send("GET", site.url("")) as response:
+            if response.status == 401:
+                raise Unauthorized(
+                    f"{registry} did not accept the credentials", hint=f"lstore login {registry}", status=401
+                )
+            if response.status == 404:
+                raise RegistryError(f"{registry} is no registry: it answered 404 to /v2/", status=404)
+            site.expect_success(response, site.asked(registry, "ask"))
 
     def search(self, registry: str, term: str, *, limit: int = 25) -> tuple[Found, ...]:
         """At most `limit` repositories of `registry` for `term`, by its search or else its catalogue."""
@@ -118,19 +126,6 @@ class Client:
         authority = Authority(credentials, self._pace.now)
         exchange = Exchange(self._transport, authority, self._pace, self._progress)
         return Wire(exchange, Schemes(exchange))
-
-    def _ping(self, registry: str, wire: Wire) -> str:
-        site = Site(origin_host(registry, self._settings), "", frozenset(), wire)
-        url = site.url("")
-        with site.send("GET", url) as response:
-            if response.status == 401:
-                raise Unauthorized(
-                    f"{registry} did not accept the credentials", hint=f"lstore login {registry}", status=401
-                )
-            if response.status == 404:
-                raise RegistryError(f"{registry} is no registry: it answered 404 to /v2/", status=404)
-            site.expect_success(response, site.asked(registry, "ask"))
-        return url
 
     def _search_catalogue(self, registry: str, term: str, limit: int) -> tuple[Found, ...]:
         site = Site(origin_host(registry, self._settings), "", frozenset({CATALOG}), self._wire)

@@ -25,14 +25,6 @@ class Credentials(Protocol):
         ...
 
 
-class Anonymous:
-    """Nobody anywhere."""
-
-    def credential(self, registry: str, repository: str) -> Credential | None:
-        """None."""
-        return None
-
-
 def files(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The configuration files that count for a user with `environment`, first the one that is written."""
     named = environment.get("REGISTRY_AUTH_FILE")

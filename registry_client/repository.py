@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from layerstore.content import CHUNK, BytesReader, Opener, Readable, VerifyingReader, has_children
-from layerstore.errors import ContentMismatch, LimitExceeded, RegistryError
+from layerstore.errors import ContentMismatch, LimitExceeded
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import MAX_DOCUMENT
@@ -123,14 +123,6 @@ class Repository:
     def referrers(self, descriptor: Descriptor, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
         """The manifests whose subject `descriptor` is, those of `artifact_type` where it is given."""
         return referrers.referrers(self._origin, descriptor.digest, artifact_type)
-
-    def delete(self, digest: Digest) -> None:
-        """Delete a manifest and with it the tags that stand for it. Raises `NotFound`."""
-        what = f"{self._origin.name}@{digest}"
-        with self._origin.send("DELETE", self._origin.url(f"manifests/{digest}")) as response:
-            if response.status == 405:
-                raise RegistryError(f"cannot delete {what}: the registry allows no deletion", status=405)
-            self._origin.expect_success(response, self._origin.asked(what, "delete"))
 
     def _name(self, text: str) -> Name:
         if ":" in text:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 PULL = frozenset({"pull"})
 PUSH = frozenset({"pull", "push"})
-DELETE = frozenset({"pull", "delete"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ class Found:
     description: str = ""
     stars: int = 0
     is_official: bool = False
-    is_automated: bool = False
 
     @classmethod
     def from_json(cls, value: Json) -> "Found":
@@ -37,7 +36,6 @@ class Found:
             text(source, "description"),
             natural(source, "star_count", 0),
             source.get("is_official") is True,
-            source.get("is_automated") is True,
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.certificates import Authority
-from fixtures.network import FakePace, Notes, SimulatedHost, SimulatedRegistry
+from fixtures.network import Anonymous, FakePace, Notes, SimulatedHost, SimulatedRegistry
 from fixtures.registry import Account, Basic, Bearer, Fault, Lifetime, Registry, Tls, TokenServer, actions
 from fixtures.registry.exchange import Response as Answer
 from fixtures.registry.faults import Action
@@ -20,7 +20,7 @@ from layerstore.errors import LstoreError, RegistryError, Unauthorized, Unreacha
 from layerstore.oci.reference import Reference
 from layerstore.tasks import run_all
 from registry_client.client import Client
-from registry_client.credentials import Anonymous, Credentials
+from registry_client.credentials import Credentials
 from registry_client.docker_config import Credential
 from registry_client.retry import Pace, RetryPolicy
 from registry_client.scope import PUSH
@@ -88,20 +88,16 @@ def test_a_login_is_checked(tmp_path: Path, auth: Basic | Bearer) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_ping_tells_where_a_registry_answers(world: World) -> None:
-    assert world.client.ping("registry.example") == f"{HOST}/v2/"
-
-
 @pytest.mark.parametrize(
     ("status", "error"), [(401, Unauthorized), (404, RegistryError), (500, RegistryError)]
 )
-def test_a_ping_of_what_is_no_open_registry_is_a_typed_error(
+def test_a_login_to_what_is_no_registry_is_a_typed_error(
     world: World, simulated: SimulatedRegistry, status: int, error: type[LstoreError]
 ) -> None:
     simulated.faults.add(Fault(actions.Status(status), times=None))
 
     with pytest.raises(error):
-        world.client.ping("registry.example")
+        world.client.check_login("registry.example", GOOD)
 
 
 def test_a_search_uses_dockers_api(world: World) -> None:
@@ -146,7 +142,6 @@ def test_a_malformed_search_is_a_typed_error(body: bytes) -> None:
 def test_a_loopback_registry_falls_back_to_http_untold(registry: Registry, image: Image) -> None:
     with connect() as client:
         round_trip(client, registry.address, image)
-        assert client.ping(registry.address) == f"{registry.url}/v2/"
 
 
 def test_a_loopback_registry_that_is_not_there_is_waited_for_and_then_named() -> None:
@@ -155,7 +150,7 @@ def test_a_loopback_registry_that_is_not_there_is_waited_for_and_then_named() ->
         address = f"127.0.0.1:{listener.getsockname()[1]}"
 
         with pytest.raises(Unreachable, match="connection refused"):
-            client.ping(address)
+            client.check_login(address, GOOD)
 
 
 def test_a_registry_that_comes_up_late_is_waited_for(tmp_path: Path) -> None:
@@ -166,7 +161,9 @@ def test_a_registry_that_comes_up_late_is_waited_for(tmp_path: Path) -> None:
         registry.stop()
 
         with Client.over_network(Settings(), Anonymous(), {}, pace=pace) as client:
-            assert client.ping(address) == f"http://{address}/v2/"
+            client.check_login(address, GOOD)
+
+        assert registry.requests.count("GET", "^/v2/$") > 0
 
 
 def test_a_loopback_registry_may_have_any_certificate(tmp_path: Path, image: Image) -> None:
@@ -193,7 +190,7 @@ def test_an_authority_named_in_the_settings_makes_loopback_strict(tmp_path: Path
                     round_trip(client, registry.address, image)
                 else:
                     with pytest.raises(Unreachable, match="certificate"):
-                        client.ping(registry.address)
+                        client.check_login(registry.address, GOOD)
 
 
 def test_a_users_certs_d_directory_is_trusted(tmp_path: Path, image: Image) -> None:

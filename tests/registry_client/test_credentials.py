@@ -9,7 +9,7 @@ import pytest
 
 from layerstore.errors import InvalidDocument, MissingFeature, RegistryError, StorageError, UsageError
 from registry_client.credential_helper import Answer, CredentialHelper, runner
-from registry_client.credentials import Anonymous, CredentialFiles, files
+from registry_client.credentials import CredentialFiles, files
 from registry_client.docker_config import HUB_KEY, Credential
 
 ALICE = Credential("alice", "secret")
@@ -234,7 +234,3 @@ def test_the_environment_says_whose_files_count(tmp_path: Path) -> None:
     found = CredentialFiles.of_environment({"HOME": str(tmp_path)}).credential("a.example", "x")
 
     assert found == Credential("alice", "x")
-
-
-def test_nobody_has_no_credentials() -> None:
-    assert Anonymous().credential("a.example", "x") is None

@@ -11,7 +11,7 @@ import pytest
 
 from fixtures import debian_registry
 from fixtures.debian_registry import DebianRegistry
-from fixtures.network import FakePace, Notes
+from fixtures.network import Anonymous, FakePace, Notes
 from layerstore.content import BytesReader, Readable, VerifyingReader, opened_bytes, read_manifest
 from layerstore.errors import ContentMismatch, NotFound
 from layerstore.oci import mediatype
@@ -19,9 +19,8 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.manifest import Manifest
 from layerstore.oci.reference import Reference
 from registry_client.client import Client
-from registry_client.credentials import Anonymous
 from registry_client.repository import Repository
-from registry_client.scope import DELETE, PUSH
+from registry_client.scope import PUSH
 from registry_client.settings import Settings
 from tests.registry_client.world import Image, drain, pattern
 
@@ -133,16 +132,6 @@ def test_content_that_is_not_what_its_digest_says_is_refused(client: Client, pee
     with pytest.raises(ContentMismatch):
         target.push(image.blob, partial(opened_bytes, image.layer[:-1] + b"x"))
     assert not target.has(image.blob)
-
-
-def test_a_manifest_is_deleted(client: Client, peer: str, image: Image) -> None:
-    push(repository(client, peer), image)
-    target = client.repository(Reference.parse(f"{peer}/team/app"), actions=DELETE)
-
-    target.delete(image.manifest.descriptor.digest)
-
-    with pytest.raises(NotFound):
-        target.resolve("latest")
 
 
 def test_a_signature_is_found_without_the_referrers_api(client: Client, peer: str, image: Image) -> None:

@@ -33,7 +33,7 @@ from layerstore.oci.reference import Reference
 from registry_client import listing
 from registry_client.listing import MAX_PAGE
 from registry_client.referrers import fallback_tag
-from registry_client.scope import DELETE, PUSH
+from registry_client.scope import PUSH
 from registry_client.settings import Settings
 from tests.registry_client.world import HOST, NAME, Image, World, drain
 
@@ -431,28 +431,6 @@ def test_malformed_referrers_are_a_typed_error(
 
     with pytest.raises(RegistryError):
         world.client.repository(reference).referrers(image.manifest.descriptor)
-
-
-def test_a_deleted_manifest_is_gone_and_its_tags_with_it(
-    world: World, reference: Reference, image: Image
-) -> None:
-    repository = world.client.repository(reference, actions=DELETE)
-
-    repository.delete(image.manifest.descriptor.digest)
-
-    with pytest.raises(NotFound):
-        repository.resolve("latest")
-    with pytest.raises(NotFound):
-        repository.delete(image.manifest.descriptor.digest)
-
-
-def test_a_registry_without_deletion_says_so(
-    world: World, simulated: SimulatedRegistry, reference: Reference, image: Image
-) -> None:
-    simulated.faults.add(Fault(actions.Status(405), method="DELETE"))
-
-    with pytest.raises(RegistryError, match="allows no deletion"):
-        world.client.repository(reference, actions=DELETE).delete(image.manifest.descriptor.digest)
 
 
 def test_a_foreign_answer_to_everything_is_never_a_traceback(reference: Reference, image: Image) -> None:

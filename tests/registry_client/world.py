@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from functools import partial
 
-from fixtures.network import FakePace, Network, Notes, SimulatedHost, SimulatedRegistry
+from fixtures.network import Anonymous, FakePace, Network, Notes, SimulatedHost, SimulatedRegistry
 from fixtures.registry.storage import StoredManifest
 from layerstore.content import Readable
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.manifest import Manifest, build_manifest
 from registry_client.client import Client
-from registry_client.credentials import Anonymous, Credentials
+from registry_client.credentials import Credentials
 from registry_client.settings import Settings
 
 HOST = "https://registry.example"
