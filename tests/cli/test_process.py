@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.images.entries import file, make_tar
+
 COMMAND = [sys.executable, "-m", "lstore.cli.main"]
 
 
@@ -23,6 +25,22 @@ def test_a_reader_that_went_away_is_no_noise(environment: dict[str, str], argume
 
     result = subprocess.run(
         [*COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, env=environment, check=False
+    )
+
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+def test_a_reader_that_goes_away_amid_more_than_a_buffer_is_no_noise(environment: dict[str, str]) -> None:
+    archive = make_tar([file("big", b"x" * (1 << 20))])
+    subprocess.run(
+        [*COMMAND, "import", "-", "big"], input=archive, env=environment, capture_output=True, check=True
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    result = subprocess.run(
+        [*COMMAND, "cat", "big", "big"], stdout=writer, stderr=subprocess.PIPE, env=environment, check=False
     )
 
     os.close(writer)
