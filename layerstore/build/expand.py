@@ -190,6 +190,8 @@ class _Reader:
     def _braced(self, name: str) -> str:
         """What ``${name…`` stands for, from behind the name on."""
         modifier = self._next()
+        if not modifier:
+            raise InvalidInput("syntax error: missing '}'")
         if modifier == "}":
             value = self._value(name)
             return value if value is not None else self._unset(f"${{{name}}}")

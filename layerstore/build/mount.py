@@ -36,6 +36,7 @@ _MAX_ID: Final = (1 << 31) - 1
 """CVE-2024-40635: what is beyond turns negative in other tools."""
 _MAX_MODE: Final = 0o7777
 _SECRETS: Final = "/run/secrets"
+_QUOTED: Final = re.compile(r'(?:(?<=,)|^)"(?:[^"]|"")*"(?=,|$)')
 _VARIABLE: Final = re.compile(r"\$.")
 
 
@@ -106,10 +107,9 @@ def parse_mount(text: str, expand: Expand | None = None) -> Mount:
 
 
 def _fields(text: str, expand: Expand | None) -> dict[str, str]:
-    try:
-        row = next(csv.reader([text], strict=True), [])
-    except csv.Error as error:
-        raise InvalidInput(f"failed to parse csv mounts: {error}") from error
+    if '"' in _QUOTED.sub("", text):
+        raise InvalidInput(f"failed to parse csv mounts: a quote in the wrong place of {text!r}")
+    row = next(csv.reader([text]), [])
     fields: dict[str, str] = {}
     for field in row:
         key, equals, value = field.partition("=")
