@@ -25,6 +25,10 @@ class UnknownCommand(UsageError):
     exit_status = EXIT_FAILURE
 
 
+class ReaderGone(Exception):
+    """Nobody reads our output any more. Not an ``OSError``: click would end the process over that one itself."""
+
+
 class Terminated(BaseException):
     """SIGTERM arrived; blocks unwind as for an interrupt."""
 
@@ -41,7 +45,7 @@ def report(error: BaseException, err: Output, *, is_debug: bool) -> int:
 
         err.write("".join(traceback.format_exception(error)))
     match error:
-        case BrokenPipeError():
+        case BrokenPipeError() | ReaderGone():
             return EXIT_BROKEN_PIPE
         case KeyboardInterrupt() | click.Abort():
             err.line()

@@ -43,14 +43,8 @@ def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, st
         )
         streams.out.flush()
     except BaseException as error:  # the last handler of the process: it turns all into a status
-        return _abandon(_broken_pipe_behind(error) or error, session)
+        return _abandon(error, session)
     return status if isinstance(status, int) else 0
-
-
-def _broken_pipe_behind(error: BaseException) -> BrokenPipeError | None:
-    """What click hides behind an exit of its own when nobody reads our output any more."""
-    context = error.__context__
-    return context if isinstance(error, SystemExit) and isinstance(context, BrokenPipeError) else None
 
 
 def _abandon(error: BaseException, session: Session) -> int:

@@ -4,12 +4,16 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from lstore.cli.errors import UnknownCommand
+from lstore.cli.errors import ReaderGone, UnknownCommand
+from lstore.cli.flags import Flag
 from lstore.cli.verbs import Family, Verb
+
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class LazyGroup(click.Group):
@@ -38,6 +42,13 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"lstore.cli.commands.{verb.module}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run what `ctx` chose. Raises `ReaderGone` for a broken pipe, and what the command raises."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -86,6 +97,31 @@ class VerbCommand(click.Command):
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise
+
+
+def flags(*wanted: Flag) -> Callable[[F], F]:
+    """Options of a command from their data; in the function they arrive by `Flag.name`."""
+
+    def decorate(function: F) -> F:
+        for flag in reversed(wanted):
+            function = _option(flag)(function)
+        return function
+
+    return decorate
+
+
+def _option(flag: Flag) -> Callable[[F], F]:
+    names = [*flag.spellings, flag.name]
+    match flag.kind:
+        case "switch":
+            return click.option(*names, is_flag=True, default=flag.is_on, help=flag.help)
+        case "list":
+            return click.option(*names, multiple=True, metavar=flag.metavar, help=flag.help)
+        case "number":
+            return click.option(*names, type=int, default=flag.default, metavar="NUMBER", help=flag.help)
+    kind = click.Choice(flag.choices) if flag.choices else str
+    metavar = flag.metavar or None
+    return click.option(*names, type=kind, default=flag.default, metavar=metavar, help=flag.help)
 
 
 def verb(
