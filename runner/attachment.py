@@ -6,6 +6,7 @@ look up again.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from layerstore import linux
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NO_PRIVILEGE = linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV | linux.MOUNT_ATTR_NOEXEC
-_CLONE_TREE = linux.OPEN_TREE_CLONE | linux.AT_RECURSIVE
 
 
 def new_mount(fsname: str, attributes: int, options: Iterable[tuple[str, str | None]] = ()) -> int:
@@ -40,12 +40,19 @@ def attach_at(mount: int, point: int) -> None:
     linux.move_mount(mount, "", point, "", flags)
 
 
-def clone(source: int, path: str, attributes: int) -> int:
-    """A detached copy of the tree at `path` under the descriptor `source`, with `attributes` added throughout."""
+def clone(source: int, path: str, attributes: int, *, is_recursive: bool = True, propagation: int = 0) -> int:
+    """A detached copy of the tree at `path` under the descriptor `source`, with `attributes` added throughout.
+
+    Without `is_recursive`, of the one mount there alone. `propagation` is one of MS_PRIVATE, MS_SLAVE, or 0 for
+    what it is at the source.
+    """
     empty = linux.AT_EMPTY_PATH
-    tree = linux.open_tree(source, path, _CLONE_TREE | (0 if path else empty))
+    whole = linux.AT_RECURSIVE if is_recursive else 0
+    tree = linux.open_tree(source, path, linux.OPEN_TREE_CLONE | whole | (0 if path else empty))
     try:
-        linux.mount_setattr(tree, "", empty | linux.AT_RECURSIVE, attr_set=attributes)
+        linux.mount_setattr(
+            tree, "", empty | linux.AT_RECURSIVE, attr_set=attributes, propagation=propagation
+        )
     except OSError:
         os.close(tree)
         raise
@@ -59,3 +66,18 @@ def bind(source: int, path: str, point: int, attributes: int) -> None:
         attach_at(tree, point)
     finally:
         os.close(tree)
+
+
+def require_shared(path: str) -> None:
+    """Raises ``OSError`` unless what is mounted at or above `path` shares its mounts with others."""
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:
+            number = next(line.split()[1] for line in info if line.startswith("mnt_id:"))
+    finally:
+        os.close(fd)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        for line in mounts:
+            if line.startswith(f"{number} ") and " shared:" in line.split(" - ")[0]:
+                return
+    raise OSError(errno.EINVAL, "it is not on a shared mount", path)

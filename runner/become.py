@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
+from layerstore import linux
 from layerstore.errors import LaunchError
-from runner import capabilities, command, reaper, seccomp
+from runner import capabilities, command, reaper, resource_limits, seccomp
+from runner.confinement import UNCONFINED
 from runner.failure import Doing
 
 TYPE_CHECKING = False
@@ -42,10 +44,19 @@ def become(spec: ProcessSpec, who: Identity, *, is_single: bool, ready: Callable
         os.seteuid(0)
     command.refuse_launcher(program)
 
+    # What takes privileges to set.
+    confinement = spec.confinement
+    resource_limits.apply(confinement.resource_limits)
+    if confinement.oom_score_adj is not None:
+        _set_oom_score(confinement.oom_score_adj)
+
     # Give up privileges. The filter needs CAP_SYS_ADMIN, since no_new_privs would break set-user-id programs.
     kept = capabilities.mask(spec.capabilities)
     with Doing("give up privileges"):
-        seccomp.confine(spec.capabilities)
+        if confinement.has_no_new_privileges:
+            linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+        if confinement.seccomp != UNCONFINED:
+            seccomp.confine(spec.capabilities, confinement.seccomp)
         capabilities.drop_bounding(kept)
         os.setresuid(who.uid, who.uid, who.uid)
         capabilities.keep(kept)
@@ -55,6 +66,16 @@ def become(spec: ProcessSpec, who: Identity, *, is_single: bool, ready: Callable
         if spec.has_init:
             reaper.split()
         command.execute(program, spec.args, environment)
+
+
+def _set_oom_score(score: int) -> None:
+    """proc(5) oom_score_adj; /proc is the kernel's, whatever the image has there."""
+    with Doing(f"set the OOM score to {score}", hint="lstore info"):
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, str(score).encode())
+        finally:
+            os.close(fd)
 
 
 def _take_groups(who: Identity, *, is_single: bool) -> None:

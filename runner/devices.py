@@ -14,10 +14,13 @@ import stat
 
 from layerstore import linux
 from runner.attachment import NO_PRIVILEGE, attach_at, bind, new_mount
+from runner.confinement import OWN
+from runner.device_nodes import copy_all
 from runner.failure import Doing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runner.confinement import Confinement
     from runner.namespaces import IdMap
 
 # Linux Documentation/admin-guide/devices.txt, and what the runtime-spec asks for.
@@ -31,7 +34,6 @@ _LINKS = {
     "ptmx": "pts/ptmx",
 }
 _TTY_GROUP = 5
-_SHM_SIZE = "65536k"
 EMPTY = "empty"
 
 
@@ -77,10 +79,13 @@ def _require_node(path: str, numbers: tuple[int, int]) -> None:
         raise OSError(errno.ENODEV, f"{path} is not the device that it should be")
 
 
-def populate(point: int, nodes: Nodes, id_map: IdMap | None) -> None:
+def populate(point: int, nodes: Nodes, id_map: IdMap | None, confinement: Confinement) -> None:
     """Mount /dev over the directory `point` and fill it. `id_map` is None for root. Raises `LaunchError`."""
+    has_all = confinement.is_privileged and not nodes.of_host
     with Doing("set up /dev"):
         attributes = NO_PRIVILEGE & ~linux.MOUNT_ATTR_NOEXEC
+        if has_all:
+            attributes &= ~linux.MOUNT_ATTR_NODEV
         dev = new_mount("tmpfs", attributes, (("mode", "755"), ("size", "64m")))
         attach_at(dev, point)
         for name in _NODES:
@@ -88,8 +93,12 @@ def populate(point: int, nodes: Nodes, id_map: IdMap | None) -> None:
         for name, target in _LINKS.items():
             os.symlink(target, name, dir_fd=dev)
         _mount_below(dev, "pts", "devpts", NO_PRIVILEGE & ~linux.MOUNT_ATTR_NODEV, _devpts_options(id_map))
-        _mount_below(dev, "shm", "tmpfs", NO_PRIVILEGE, (("mode", "1777"), ("size", _SHM_SIZE)))
+        if confinement.sharing.ipc == OWN:
+            size = str(confinement.shm_size)
+            _mount_below(dev, "shm", "tmpfs", NO_PRIVILEGE, (("mode", "1777"), ("size", size)))
         _mount_below(dev, "mqueue", "mqueue", NO_PRIVILEGE, ())
+        if has_all:
+            copy_all(dev)
         os.close(dev)
 
 

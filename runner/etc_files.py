@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+from runner.confinement import CONTAINER
 from runner.failure import Doing
 from runner.spec import Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runner.spec import Network, ProcessSpec
+    from collections.abc import Mapping
+
+    from runner.spec import Names, Network, ProcessSpec
 
 _HOSTS = """127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -18,6 +21,7 @@ ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
+_NAMES = ("hosts", "hostname", "resolv.conf")
 _RESOLVERS_OF_HOST = "/etc/resolv.conf"
 _MAX_RESOLVERS = 1 << 20
 
@@ -25,12 +29,16 @@ _MAX_RESOLVERS = 1 << 20
 def write(spec: ProcessSpec, network: Network, state_dir: str) -> tuple[Mount, ...]:
     """Write the files into `state_dir`; returns the mounts that show them. Raises `LaunchError`.
 
-    Without a network there are no resolvers; with the host's network there are the host's.
+    Without a network there are no resolvers; with the host's network there are the host's. Who shares another
+    container's network shares its files.
     """
+    if network.startswith(CONTAINER):
+        other = f"{os.path.dirname(state_dir)}/{network.removeprefix(CONTAINER)}"
+        return tuple(Mount(f"/etc/{name}", f"{other}/{name}") for name in _NAMES)
     contents = {
-        "hosts": _HOSTS,
+        "hosts": _HOSTS + "".join(f"{address}\t{name}\n" for name, address in spec.names.hosts),
         "hostname": f"{spec.hostname}\n",
-        "resolv.conf": _host_resolvers() if network == "host" else "",
+        "resolv.conf": _resolvers(spec.names, _host_resolvers() if network == "host" else ""),
     }
     mounts = []
     for name, text in contents.items():
@@ -43,6 +51,22 @@ def write(spec: ProcessSpec, network: Network, state_dir: str) -> tuple[Mount, .
                 file.write(text)
         mounts.append(Mount(f"/etc/{name}", path))
     return tuple(mounts)
+
+
+def _resolvers(names: Names, host: str) -> str:
+    """`host` with each kind of line that `names` has in place of its own."""
+    own = {
+        "nameserver": [*names.servers],
+        "search": [" ".join(names.search)],
+        "options": [" ".join(names.options)],
+    }
+    chosen = {word: values for word, values in own.items() if any(values)}
+    kept = [line for line in host.splitlines(keepends=True) if not _replaces(chosen, line)]
+    return "".join(kept) + "".join(f"{word} {value}\n" for word, values in chosen.items() for value in values)
+
+
+def _replaces(chosen: Mapping[str, list[str]], line: str) -> bool:
+    return line.split(" ", 1)[0].strip() in chosen
 
 
 def _host_resolvers() -> str:

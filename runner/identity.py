@@ -11,6 +11,10 @@ from layerstore.errors import LaunchError
 from layerstore.value import Value
 from runner.inside import read_file
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # Signed 32-bit ids wrap round to root in some programs (CVE-2024-40635).
 MAX_ID = 2**31 - 1
 _MAX_FILE = 8 << 20
@@ -45,6 +49,15 @@ def resolve(user: str, root: int) -> Identity:
         members = _memberships(groups, entry[0], user) if entry else ()
     others = tuple(number for number in dict.fromkeys(members) if number != gid)
     return Identity(uid, gid, (gid, *others)[:_MAX_GROUPS], (entry[5] if entry else "") or "/")
+
+
+def with_groups(who: Identity, names: Sequence[str], root: int) -> Identity:
+    """`who` in further groups, names of the image's or numbers: docker's ``--group-add``. Raises `LaunchError`."""
+    if not names:
+        return who
+    entries = _entries(root, "etc/group", fields=4)
+    more = tuple(_group_id(entries, name, f":{name}") for name in names)
+    return Identity(who.uid, who.gid, tuple(dict.fromkeys((*who.groups, *more)))[:_MAX_GROUPS], who.home)
 
 
 def _entries(root: int, path: str, *, fields: int) -> list[list[str]]:

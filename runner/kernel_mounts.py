@@ -17,6 +17,7 @@ from runner.failure import Doing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runner.confinement import Confinement
     from runner.devices import Nodes
 
 # github.com/moby/moby oci/defaults.go
@@ -30,36 +31,39 @@ READ_ONLY_IN_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _EXACTLY = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_SYMLINKS
 
 
-def mount_proc(point: int, nodes: Nodes) -> None:
+def mount_proc(point: int, nodes: Nodes, *, is_masked: bool) -> None:
     """Mount this process's own pid namespace's /proc over `point`. Raises `LaunchError`."""
     with Doing("mount /proc"):
         proc = new_mount("proc", NO_PRIVILEGE)
         attach_at(proc, point)
-        for path in READ_ONLY_IN_PROC:
+        for path in READ_ONLY_IN_PROC if is_masked else ():
             _make_read_only(proc, path)
-        for path in MASKED_IN_PROC:
+        for path in MASKED_IN_PROC if is_masked else ():
             _mask(proc, path, nodes)
         os.close(proc)
 
 
-def mount_sys(point: int, nodes: Nodes, *, of_host: bool, cgroups: str) -> None:
-    """Mount /sys over `point`, read-only, and below it the container's view of its control groups.
+def mount_sys(point: int, nodes: Nodes, confinement: Confinement, *, of_host: bool, cgroups: str) -> None:
+    """Mount /sys over `point`, and below it the container's view of its control groups.
+
+    Both are read-only (CVE-2023-25809) but for a privileged container.
 
     `of_host` shows the host's /sys, its control groups included, as a user namespace must that does not own
     its network namespace (sysfs(5) shows that one's devices). `cgroups` is the text of /proc/self/cgroup.
     Raises `LaunchError`.
     """
     with Doing("mount /sys"):
-        attributes = NO_PRIVILEGE | linux.MOUNT_ATTR_RDONLY
+        read_only = 0 if confinement.is_privileged else linux.MOUNT_ATTR_RDONLY
+        attributes = NO_PRIVILEGE | read_only
         sys = clone(linux.AT_FDCWD, "/sys", attributes) if of_host else new_mount("sysfs", attributes)
         attach_at(sys, point)
-        for path in MASKED_IN_SYS:
+        for path in MASKED_IN_SYS if confinement.masks_paths else ():
             _mask(sys, path, nodes)
         groups = None if of_host else _find(sys, "fs/cgroup")
         os.close(sys)
     if groups is not None:
         with Doing("mount /sys/fs/cgroup"):
-            _mount_cgroups(groups, cgroups)
+            _mount_cgroups(groups, cgroups, attributes)
             os.close(groups)
 
 
@@ -88,21 +92,20 @@ def _make_read_only(mount: int, path: str) -> None:
     os.close(point)
 
 
-def _mount_cgroups(point: int, cgroups: str) -> None:
+def _mount_cgroups(point: int, cgroups: str, attributes: int) -> None:
     """cgroup2 over `point` or, where the host has version 1, a directory for each hierarchy.
 
-    All of it is read-only (CVE-2023-25809), as a property of the mount, not of the shared superblock.
+    `attributes` are the mount's, not those of the shared superblock.
     """
     hierarchies = [line.split(":", 2)[1] for line in cgroups.splitlines() if line.count(":") >= 2]
-    read_only = NO_PRIVILEGE | linux.MOUNT_ATTR_RDONLY
     if not any(hierarchies):
         if hierarchies:
-            _attach_cgroup(new_mount("cgroup2", read_only), point)
+            _attach_cgroup(new_mount("cgroup2", attributes), point)
         return
     place = new_mount("tmpfs", NO_PRIVILEGE, (("mode", "755"), ("size", "64k")))
     attach_at(place, point)
     for controllers in hierarchies:
-        _mount_hierarchy(place, controllers, read_only)
+        _mount_hierarchy(place, controllers, attributes)
     linux.mount_setattr(place, "", linux.AT_EMPTY_PATH, attr_set=linux.MOUNT_ATTR_RDONLY)
     os.close(place)
 

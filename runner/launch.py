@@ -14,8 +14,9 @@ import signal
 from layerstore import linux
 from layerstore.errors import UsageError
 from layerstore.value import Value
-from runner import become, cgroups, console, etc_files, identity, namespaces, rootfs
+from runner import become, cgroups, console, etc_files, identity, namespaces, rootfs, sharing, sysctls
 from runner.channel import Channel
+from runner.confinement import CONTAINER, OWN
 from runner.failure import Doing, from_report, to_report
 from runner.inside import make_directory
 from runner.signals import Forwarding, restore_defaults
@@ -56,6 +57,7 @@ class _Container(Value):
     target: str
     place: str
     group: cgroups.Group | None
+    others: sharing.Others
 
 
 def run(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> int:
@@ -84,13 +86,14 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     Raises `LaunchError` with the exit status that docker gives: 125 when the container could not be set up,
     126 when the command cannot be executed, 127 when there is none.
     """
-    if around.network not in NETWORKS:
+    if around.network not in NETWORKS and not around.network.startswith(CONTAINER):
         raise UsageError(f"cannot join network {around.network!r}: it must be one of {', '.join(NETWORKS)}")
+    others = sharing.find(spec, around.network, os.path.dirname(around.state_dir))
     id_map = None if os.geteuid() == 0 else namespaces.own_id_map()
     target, place = _make_places(around.state_dir)
     mounts = (*etc_files.write(spec, around.network, around.state_dir), *spec.mounts)
     group = cgroups.create(os.path.basename(around.state_dir), spec.limits, around.state_dir)
-    container = _Container(stack, spec, around, mounts, id_map, target, place, group)
+    container = _Container(stack, spec, around, mounts, id_map, target, place, group, others)
     channel = Channel()
     try:
         pid, pidfd = _clone(container)
@@ -108,12 +111,15 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
         raise
     finally:
         channel.close()
+        others.close()
 
 
 def _clone(container: _Container) -> tuple[int, int]:
     """What `linux.clone3` returns, in both processes."""
     is_rootless = container.id_map is not None
-    flags = namespaces.clone_flags(container.around.network, is_rootless=is_rootless)
+    shared = container.spec.confinement.sharing
+    flags = namespaces.clone_flags(container.around.network, shared, is_rootless=is_rootless)
+    own_pids = sharing.enter_pid(container.others)
     group = container.group.open_to_clone_into() if container.group else None
     try:
         with Doing("create the container's namespaces", hint=_NO_NAMESPACES if is_rootless else None):
@@ -121,6 +127,8 @@ def _clone(container: _Container) -> tuple[int, int]:
     finally:
         if group is not None:
             os.close(group)
+        if own_pids is not None:
+            sharing.leave_pid(own_pids)
 
 
 def exit_status(pid: int) -> int:
@@ -171,7 +179,7 @@ def _become_container(container: _Container, channel: Channel) -> None:
     # 1. Die with the launcher, and have nothing of it: no descriptor, signal handler, mask or terminal.
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     take_places(stdio)
-    close_all_but(*stdio.kept, *channel.keep_child_side())
+    close_all_but(*stdio.kept, *channel.keep_child_side(), *container.others.kept)
     restore_defaults()
     os.umask(0)
     os.setsid()
@@ -183,9 +191,13 @@ def _become_container(container: _Container, channel: Channel) -> None:
     with Doing("enter the container's control group"):
         if container.group is not None:
             container.group.join()
-        linux.unshare(linux.CLONE_NEWCGROUP)  # its root is the group that the caller is in
+        if spec.confinement.sharing.cgroup == OWN:
+            linux.unshare(linux.CLONE_NEWCGROUP)  # its root is the group that the caller is in
 
-    # 3. No mount of ours shows outside, and none of outside's future ones here.
+    # 3. No mount of ours shows outside, and none of outside's future ones here. What is shared is joined first.
+    sources = rootfs.open_sources(container.mounts)
+    shm = sharing.open_shm(spec.confinement.sharing.ipc, container.others)
+    sharing.enter(container.others)
     with Doing("make the mounts private"):
         linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
 
@@ -194,19 +206,25 @@ def _become_container(container: _Container, channel: Channel) -> None:
     root = rootfs.open_root(container.target)
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as groups:
         hierarchies = groups.read()
-    owns_network = container.around.network != "host"
-    rootfs.build(root, container.place, id_map, owns_network=owns_network, cgroups=hierarchies)
+    owns_network = container.around.network == "none"
+    rootfs.build(
+        root, container.place, id_map, spec.confinement, owns_network=owns_network, cgroups=hierarchies
+    )
+    if shm is not None:
+        rootfs.attach_shm(root, shm)
     terminal = _open_terminal(stdio, root)
-    rootfs.mount_all(root, container.mounts)
+    rootfs.mount_all(root, container.mounts, sources)
     with Doing(f"make the working directory {spec.cwd}"):
         cwd = make_directory(root, spec.cwd)
-    who = identity.resolve(spec.user, root)
+    who = identity.with_groups(identity.resolve(spec.user, root), spec.groups, root)
     if spec.is_read_only:
         rootfs.make_read_only(root)
 
     # 5. The other namespaces.
-    with Doing(f"name the host {spec.hostname}"):
-        linux.sethostname(spec.hostname)
+    if spec.confinement.sharing.uts == OWN:
+        with Doing(f"name the host {spec.hostname}"):
+            linux.sethostname(spec.hostname)
+    sysctls.write(spec.confinement.sysctls)
     if owns_network:
         namespaces.raise_loopback()
 

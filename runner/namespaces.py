@@ -12,6 +12,7 @@ import pwd
 from layerstore import linux
 from layerstore.errors import LaunchError
 from layerstore.value import Value
+from runner.confinement import OWN, Sharing
 from runner.failure import Doing
 
 TYPE_CHECKING = False
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from runner.spec import Network
 
 # The cgroup namespace comes later: its root is the group that a process is in as it unshares.
-_ISOLATED = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
+_ALL_OWN = Sharing()
+_SHAREABLE = (("pid", linux.CLONE_NEWPID), ("uts", linux.CLONE_NEWUTS), ("ipc", linux.CLONE_NEWIPC))
 _MAX_SUBORDINATE_FILE = 1 << 20
 _INSTALL_UIDMAP = (
     "apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
@@ -48,9 +50,12 @@ class IdMap(Value):
         return len(self.uids) == 1
 
 
-def clone_flags(network: Network, *, is_rootless: bool) -> int:
+def clone_flags(network: Network, sharing: Sharing = _ALL_OWN, *, is_rootless: bool) -> int:
     """The CLONE_* flags that a container's first process is born with."""
-    flags = _ISOLATED
+    flags = linux.CLONE_NEWNS
+    for name, flag in _SHAREABLE:
+        if getattr(sharing, name) == OWN:
+            flags |= flag
     if network == "none":
         flags |= linux.CLONE_NEWNET
     if is_rootless:

@@ -12,20 +12,23 @@ import stat
 
 from layerstore import linux
 from layerstore.errors import LaunchError
-from runner import devices, kernel_mounts
-from runner.attachment import NO_PRIVILEGE, attach_at, bind, new_mount
+from runner import device_nodes, devices, kernel_mounts
+from runner.attachment import NO_PRIVILEGE, attach_at, clone, new_mount, require_shared
 from runner.failure import Doing
 from runner.inside import locate, make_directory, make_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from runner.confinement import Confinement
     from runner.namespaces import IdMap
     from runner.spec import Mount
 
 # Over these only the launcher mounts: a foreign /proc could answer whatever the image likes.
 _RESERVED = frozenset({"proc", "sys"})
+_PROPAGATION = {"private": linux.MS_PRIVATE, "slave": linux.MS_SLAVE, "shared": 0}
+_LIFTED = {"exec": linux.MOUNT_ATTR_NOEXEC, "suid": linux.MOUNT_ATTR_NOSUID}
 
 
 def open_root(target: str) -> int:
@@ -36,8 +39,16 @@ def open_root(target: str) -> int:
     return root
 
 
-def build(root: int, place: str, id_map: IdMap | None, *, owns_network: bool, cgroups: str) -> None:
-    """Mount /proc, /sys and /dev into `root`. Raises `LaunchError`.
+def build(
+    root: int,
+    place: str,
+    id_map: IdMap | None,
+    confinement: Confinement,
+    *,
+    owns_network: bool,
+    cgroups: str,
+) -> None:
+    """Mount /proc, /sys and /dev into `root`, with the devices that were asked for. Raises `LaunchError`.
 
     `place` is an empty directory of the host side, used while building. `id_map` is None for root.
     """
@@ -46,36 +57,85 @@ def build(root: int, place: str, id_map: IdMap | None, *, owns_network: bool, cg
     with Doing("make the mount points of /proc, /sys and /dev"):
         points = [make_directory(root, path) for path in ("proc", "sys", "dev")]
     proc, sys, dev = points
-    kernel_mounts.mount_proc(proc, nodes)
-    kernel_mounts.mount_sys(sys, nodes, of_host=is_rootless and not owns_network, cgroups=cgroups)
-    devices.populate(dev, nodes, id_map)
+    of_host = is_rootless and not owns_network
+    kernel_mounts.mount_proc(proc, nodes, is_masked=confinement.masks_paths)
+    kernel_mounts.mount_sys(sys, nodes, confinement, of_host=of_host, cgroups=cgroups)
+    devices.populate(dev, nodes, id_map, confinement)
+    device_nodes.add(root, nodes, confinement.devices)
     for fd in (*points, nodes.directory):
         os.close(fd)
 
 
-def mount_all(root: int, mounts: Sequence[Mount]) -> None:
-    """Carry out `mounts` inside `root`, outer ones first; of two at one place the last. Raises `LaunchError`."""
+def open_sources(mounts: Sequence[Mount]) -> dict[Mount, int]:
+    """Detached copies of what is to be bound, as it is now: whatever later takes that path is not followed.
+
+    To be called before the mounts are made private, since a copy is a peer of its source only until then.
+    Raises `LaunchError`.
+    """
+    trees = {}
+    for mount in mounts:
+        if mount.source is not None:
+            with Doing(f"mount {mount.source} at {mount.target}"):
+                trees[mount] = _open_source(mount, mount.source)
+    return trees
+
+
+def _open_source(mount: Mount, source: str) -> int:
+    if mount.propagation == "shared":
+        require_shared(source)
+    read_only = linux.MOUNT_ATTR_RDONLY if mount.is_read_only else 0
+    found = os.open(source, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return clone(
+            found,
+            "",
+            linux.MOUNT_ATTR_NODEV | read_only,
+            is_recursive=mount.is_recursive,
+            propagation=_PROPAGATION[mount.propagation],
+        )
+    finally:
+        os.close(found)
+
+
+def mount_all(root: int, mounts: Sequence[Mount], sources: Mapping[Mount, int]) -> None:
+    """Carry out `mounts` inside `root`, outer ones first; of two at one place the last. Raises `LaunchError`.
+
+    `sources` is what `open_sources` gave for them; its descriptors are closed.
+    """
     chosen = {tuple(part for part in mount.target.split("/") if part): mount for mount in mounts}
     for parts in sorted(chosen, key=len):
         mount = chosen[parts]
         with Doing(f"mount {mount.source or 'a tmpfs'} at {mount.target}"):
             if not _RESERVED.isdisjoint(locate(root, mount.target)[:1]):
                 raise LaunchError(f"cannot mount at {mount.target}: /proc and /sys are the kernel's")
-            _mount(root, mount)
+            _mount(root, mount, sources.get(mount))
+    for tree in sources.values():
+        os.close(tree)
 
 
-def _mount(root: int, mount: Mount) -> None:
-    read_only = linux.MOUNT_ATTR_RDONLY if mount.is_read_only else 0
-    if mount.source is None:
+def _mount(root: int, mount: Mount, tree: int | None) -> None:
+    if tree is None:
         point = make_directory(root, mount.target)
-        tmpfs = new_mount("tmpfs", NO_PRIVILEGE | read_only, (("mode", "1777"),))
+        attributes = NO_PRIVILEGE | (linux.MOUNT_ATTR_RDONLY if mount.is_read_only else 0)
+        for flag in mount.flags:
+            attributes &= ~_LIFTED[flag]
+        tmpfs = new_mount("tmpfs", attributes, dict([("mode", "1777"), *mount.options]).items())
         attach_at(tmpfs, point)
         os.close(tmpfs)
     else:
-        is_directory = stat.S_ISDIR(os.stat(mount.source).st_mode)
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         point = (make_directory if is_directory else make_file)(root, mount.target)
-        bind(linux.AT_FDCWD, mount.source, point, linux.MOUNT_ATTR_NODEV | read_only)
+        attach_at(tree, point)
     os.close(point)
+
+
+def attach_shm(root: int, tree: int) -> None:
+    """Attach the detached mount `tree` at /dev/shm inside `root`, and close it. Raises `LaunchError`."""
+    with Doing("mount /dev/shm"):
+        point = make_directory(root, "dev/shm")
+        attach_at(tree, point)
+        os.close(tree)
+        os.close(point)
 
 
 def enter(root: int) -> None:

@@ -78,12 +78,17 @@ _FARTHEST = 255  # what a conditional jump can pass
 Program = tuple[bytes, ...]
 
 
-def confine(kept: frozenset[str]) -> None:
+def confine(kept: frozenset[str], program: str = "") -> None:
     """Put the calling thread, and all that it starts, under the filter for the capabilities `kept`.
+
+    Or under `program`, instructions in hexadecimal as `runner.seccomp_profile` assembles them.
 
     Needs CAP_SYS_ADMIN in its user namespace or no_new_privs. Raises ``OSError``, `MissingFeature` for a machine
     that has no table of calls here.
     """
+    if program:
+        linux.seccomp_set_mode_filter(bytes.fromhex(program))
+        return
     machine = os.uname().machine
     if machine not in _ARCHITECTURES:
         raise MissingFeature(f"cannot filter system calls on {machine}")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from layerstore.errors import UsageError
 from layerstore.value import Value
 from runner.capabilities import DEFAULT
+from runner.confinement import Confinement
 from runner.limits import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
+    # Or "container:" and the whole id of another, whose network is shared.
     Network = Literal["none", "host"]
+    Propagation = Literal["private", "slave", "shared"]
 
 # runc and docker give this where the image's Env has none.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -22,16 +25,31 @@ _LONGEST_HOSTNAME = 64
 class Mount(Value):
     """One mount that was asked for: `source` of the host bound at `target`, a fresh tmpfs without a source.
 
-    `target` is resolved inside the container's root, whatever links the image has there.
+    `target` is resolved inside the container's root, whatever links the image has there. `options` are the
+    tmpfs's own ("size", "mode", …); `flags` are mount flags of it that docker's defaults lack ("exec").
+    `propagation` says whether later mounts below a bound directory go in ("slave"), and out ("shared").
     """
 
     target: str
     source: str | None = None
     is_read_only: bool = False
+    options: tuple[tuple[str, str | None], ...] = ()
+    flags: tuple[str, ...] = ()
+    propagation: Propagation = "private"
+    is_recursive: bool = True
 
     def _check(self) -> None:
         if not self.target.strip("/."):
             raise UsageError(f"cannot mount at {self.target!r}: a container has one root")
+
+
+class Names(Value):
+    """What names mean inside: `hosts` holds (name, address) for /etc/hosts, the rest is for resolv.conf(5)."""
+
+    hosts: tuple[tuple[str, str], ...] = ()
+    servers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 class ProcessSpec(Value):
@@ -40,7 +58,7 @@ class ProcessSpec(Value):
     `env` holds KEY=VALUE entries, the later one winning; an entry without ``=`` names a variable without
     giving it and is left out: it never takes the value that the host has. `capabilities` are those that
     uid 0 has and that nobody inside can ever pass. With `has_init` the first process is ours, and reaps.
-    `limits` hold for the container as a whole.
+    `limits` hold for the container as a whole; `groups` are further groups of the user, names or numbers.
     """
 
     args: tuple[str, ...]
@@ -53,6 +71,9 @@ class ProcessSpec(Value):
     capabilities: frozenset[str] = DEFAULT
     has_init: bool = False
     limits: Limits = Limits()
+    confinement: Confinement = Confinement()
+    groups: tuple[str, ...] = ()
+    names: Names = Names()
 
     def _check(self) -> None:
         if not self.args or not self.args[0]:
