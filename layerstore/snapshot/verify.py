@@ -1,9 +1,9 @@
 """Whether a layer's directory is what its diff_id says: asked of what a crash may have cut short."""
 
-import filecmp
 import os
 import tempfile
 
+from layerstore.disk.contents import has_same_contents
 from layerstore.errors import InvalidLayer, NoSpace, StorageError
 from layerstore.layer.tar_writer import INDEX, TAR, index_tar
 from layerstore.oci.digest import Digest
@@ -22,7 +22,7 @@ def verify_layer(diff_id: Digest, directory: str) -> bool:
         with tempfile.TemporaryDirectory(prefix="lstore-verify-") as scratch:
             fresh = os.path.join(scratch, INDEX)
             index_tar(tar, fresh, diff_id)
-            return filecmp.cmp(index, fresh, shallow=False)
+            return has_same_contents(index, fresh)
     except NoSpace:
         raise
     except (InvalidLayer, StorageError):
