@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from layerstore.build.chmod import is_mode
 from layerstore.build.expand import ShellLexer
 from layerstore.build.instruction import (
     Add,
@@ -23,6 +22,7 @@ from layerstore.build.instruction import (
     Volume,
     Workdir,
 )
+from layerstore.build.interpret_transfer import is_mode
 from layerstore.build.mount import parse_mount
 from layerstore.errors import InvalidInput
 from layerstore.oci.digest import Digest

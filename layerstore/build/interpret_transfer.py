@@ -1,8 +1,8 @@
 """COPY and ADD from their statements. Dockerfile reference, "COPY" and "ADD"."""
 
+import re
 from typing import Final
 
-from layerstore.build.chmod import is_mode
 from layerstore.build.heredoc import parse_marker
 from layerstore.build.instruction import Add, Copy, InlineFile
 from layerstore.build.source_kind import SourceKind, source_kind
@@ -11,6 +11,8 @@ from layerstore.build.words import Word, exec_form, split_spaces
 from layerstore.errors import InvalidInput
 
 _FLAGS: Final = ("chown", "chmod", "link", "parents")
+_OCTAL: Final = re.compile(r"[0-7]{1,4}\Z")
+_CLAUSE: Final = re.compile(r"[ugoa]*(?:[-+=][rwxXst]*)+\Z")
 
 
 def interpret_copy(statement: Statement) -> Copy:
@@ -59,6 +61,11 @@ def interpret_add(statement: Statement) -> Add:
         keep_git_dir=flags.boolean("keep-git-dir") or False,
         unpack=flags.boolean("unpack"),
     )
+
+
+def is_mode(text: str) -> bool:
+    """Whether `text` is an octal mode up to 7777, or a list of symbolic ones as chmod(1) takes it."""
+    return bool(_OCTAL.match(text)) or all(_CLAUSE.match(clause) for clause in text.split(","))
 
 
 def _chmod(statement: Statement, flags: Flags) -> str:
