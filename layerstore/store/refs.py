@@ -3,7 +3,8 @@
 Every entry is a descriptor with annotations, so that any OCI tool reads the same names. An image has
 one entry per name and platform; pulling another platform never clobbers the native one. An index
 pulled whole has an entry without a platform. An entry without a name is an image that lost its last
-one (docker's "dangling"), kept until it is pruned.
+one (docker's "dangling"), kept until it is pruned. Whichever of the two was named last holds: an index
+takes its name from the images of single platforms, and such an image goes before an older index.
 
 A ref's graph is always there whole (docs/adr/0001-refs-name-whole-graphs.md): for an image chosen from
 an index the entry names the manifest, and remembers the index's digest under `RESOLVED`.
@@ -11,7 +12,7 @@ an index the entry names the manifest, and remembers the index's digest under `R
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, replace
 
 from layerstore.disk.publish import write_file
@@ -48,6 +49,11 @@ class Ref:
     def is_same_slot(self, other: "Ref") -> bool:
         """Whether both cannot stand side by side: one name, one platform."""
         return self.name is not None and self.name == other.name and self.platform == other.platform
+
+    def gives_way_to(self, newer: "Ref") -> bool:
+        """Whether `newer` takes the name from it: in the same slot, or as an index, which is for every platform."""
+        is_for_all = mediatype.is_index(newer.descriptor.media_type) and self.name is not None
+        return self.is_same_slot(newer) or (is_for_all and self.name == newer.name)
 
     @classmethod
     def from_json(cls, value: Json) -> "Ref":
@@ -119,26 +125,30 @@ class RefTable:
             return single[position]
         return next((ref for ref in entries if ref.platform is None), None)
 
-    def with_ref(self, ref: Ref) -> "RefTable":
+    def with_ref(self, ref: Ref, covered: Set[Digest] = frozenset()) -> "RefTable":
         """The table once `ref` has its slot. An image that thereby loses its last name stays, nameless.
 
-        A nameless `ref` to an image that has an entry already changes nothing.
+        `covered` are the manifests in the graph of `ref`, which need no nameless entry of their own. A nameless
+        `ref` to an image that has an entry already changes nothing; one that merely knows better what a
+        registry calls it keeps its place.
         """
         if ref.name is None and any(old.descriptor == ref.descriptor for old in self.refs):
             return self
-        replaced = [old for old in self.refs if old.is_same_slot(ref)]
-        kept = [
-            old for old in self.refs if not old.is_same_slot(ref) and not self._is_nameless_twin(old, ref)
+        if any(_is_better_known(old, ref) for old in self.refs):
+            return RefTable(tuple(ref if _is_better_known(old, ref) else old for old in self.refs))
+        others = [
+            old
+            for old in self.refs
+            if not (old.name is None and old.descriptor == ref.descriptor)
+            and not (old.descriptor.digest in covered and (old.name is None or old.gives_way_to(ref)))
         ]
+        kept = [old for old in others if not old.gives_way_to(ref)]
+        replaced = [old for old in others if old.gives_way_to(ref)]
         return RefTable((*kept, *_nameless(replaced, [*kept, ref]), ref))
 
     def without(self, doomed: Callable[[Ref], bool]) -> "RefTable":
         """The table without the entries that `doomed` picks."""
         return RefTable(tuple(ref for ref in self.refs if not doomed(ref)))
-
-    @staticmethod
-    def _is_nameless_twin(old: Ref, ref: Ref) -> bool:
-        return old.name is None and old.descriptor == ref.descriptor
 
     def to_bytes(self) -> bytes:
         """The bytes of ``index.json``: an OCI image index."""
@@ -148,6 +158,10 @@ class RefTable:
             "manifests": [ref.to_json() for ref in self.refs],
         }
         return dump(body)
+
+
+def _is_better_known(old: Ref, new: Ref) -> bool:
+    return old.is_same_slot(new) and old.descriptor == new.descriptor and old.resolved != new.resolved
 
 
 def _nameless(replaced: Iterable[Ref], others: Iterable[Ref]) -> list[Ref]:

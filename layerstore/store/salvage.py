@@ -28,10 +28,11 @@ def salvage(store: Store, raw: bytes) -> RefTable:
 
     An image that an index on disk names is found through that index. The caller holds the store lock.
     """
+    reader = ClosureReader(store.blobs)
     table = RefTable(())
     for ref in _readable_refs(raw):
-        table = table.with_ref(_corrected(store, ref))
-    reader = ClosureReader(store.blobs)
+        found = _corrected(store, ref)
+        table = table.with_ref(found, reader.of(found.descriptor).manifests)
     whole = [ref.descriptor for ref in table.refs if store.blobs.has_graph(ref.descriptor)]
     reached = {digest for root in whole for digest in reader.of(root).blobs}
     roots = [root for root in _whole_roots(store) if root.digest not in reached]

@@ -31,6 +31,7 @@ from layerstore.oci.document import MAX_DOCUMENT
 from layerstore.oci.reference import Reference
 from layerstore.store import ingest
 from layerstore.store.blobs import Blobs
+from layerstore.store.closure import ClosureReader
 from layerstore.store.layers import Identity, Layers
 from layerstore.store.layout import Layout
 from layerstore.store.leases import Lease
@@ -245,8 +246,9 @@ class Transaction:
                 raise Conflict(f"cannot name {ref.name or ref.descriptor}: {node.digest} {reason}")
 
     def _with_new_refs(self, table: RefTable) -> RefTable:
+        reader = ClosureReader(self._blobs)
         for ref in self._new_refs:
-            table = table.with_ref(ref)
+            table = table.with_ref(ref, reader.of(ref.descriptor).manifests)
         return table
 
 

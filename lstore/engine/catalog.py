@@ -121,7 +121,9 @@ def find(store: Store, text: str, platform: Platform | None = None) -> Image:
     table = store.refs.read()
     refs = named(table, text)
     if refs:
-        return preferred(images(store, RefTable(refs)), platform or store.platform)
+        found = images(store, RefTable(refs))
+        alone = tuple(image for image in found if any(ref.platform is not None for ref in image.refs))
+        return preferred((*alone, *found), platform or store.platform)  # as `RefTable.find` prefers them
     return one_id(by_id(images(store, table), text), text)
 
 

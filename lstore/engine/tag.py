@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from layerstore.errors import UsageError
 from layerstore.oci.reference import Reference
+from layerstore.store.closure import ClosureReader
 from layerstore.store.refs import Ref, RefTable
 from layerstore.store.store import Store
 from lstore.engine import catalog
@@ -20,8 +21,9 @@ def tag_image(store: Store, source: str, target: str) -> Reference:
         raise UsageError(f"cannot tag {name.familiar}: a digest cannot be chosen")
 
     def change(table: RefTable) -> RefTable:
+        reader = ClosureReader(store.blobs)
         for ref in catalog.named(table, source) or (_by_id(store, table, source),):
-            table = table.with_ref(_renamed(ref, name))
+            table = table.with_ref(_renamed(ref, name), reader.of(ref.descriptor).manifests)
         return table
 
     store.update_refs(change)

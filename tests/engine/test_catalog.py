@@ -106,3 +106,44 @@ def test_an_artifact_is_listed_without_a_configuration(store: Store, put) -> Non
     image = catalog.find(store, "artifact")
 
     assert (image.config, image.damage) == (None, "")
+
+
+def two_of_different_age(hello: Layer) -> tuple[ImageBuilder, Descriptor, Descriptor]:
+    """An image, and one that was made later."""
+    builder, later = (
+        ImageBuilder(created="2010-01-01T00:00:00Z"),
+        ImageBuilder(created="2020-01-01T00:00:00Z"),
+    )
+    pair = builder.add_image([hello]), later.add_image([hello])
+    builder.blobs.update(later.blobs)
+    return builder, *pair
+
+
+def test_an_index_named_last_is_meant_though_the_image_before_it_was_made_later(
+    store: Store, put, hello: Layer
+) -> None:
+    builder, early, late = two_of_different_age(hello)
+    put(builder, late, "debian")
+    put(builder, builder.add_index([early]), "debian")
+
+    assert catalog.find(store, "debian").descriptor == early
+
+
+def test_an_image_named_last_is_meant_though_one_in_the_index_before_it_was_made_later(
+    store: Store, put, hello: Layer
+) -> None:
+    builder, early, late = two_of_different_age(hello)
+    put(builder, builder.add_index([late]), "debian")
+    put(builder, early, "debian")
+
+    assert catalog.find(store, "debian").descriptor == early
+
+
+def test_images_that_an_index_brings_again_are_listed_once(store: Store, put, hello: Layer) -> None:
+    builder = ImageBuilder()
+    amd, arm = builder.add_image([hello]), builder.add_image([hello], platform=ARM64)
+    put(builder, amd, "debian")
+    put(builder, arm, "debian")
+    put(builder, builder.add_index([amd, arm]), "debian")
+
+    assert [len(image.refs) for image in every_image(store)] == [1, 1]

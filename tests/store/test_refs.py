@@ -70,6 +70,45 @@ def test_a_host_falls_back_to_an_entry_for_no_platform() -> None:
     assert refs.find(DEBIAN, AMD64) == index
 
 
+INDEX = Descriptor.of(mediatype.OCI_INDEX, b"index")
+
+
+def test_an_index_takes_its_name_from_older_images_of_single_platforms() -> None:
+    old = table(
+        Ref(DEBIAN, image("1")), Ref(DEBIAN, image("2", ARM64)), Ref(Reference.parse("kept"), image("3"))
+    )
+
+    refs = old.with_ref(Ref(DEBIAN, INDEX), covered={image("2").digest})
+
+    assert refs.find(DEBIAN, AMD64) == refs.find(DEBIAN, ARM64) == Ref(DEBIAN, INDEX)
+    assert [(ref.name, ref.descriptor) for ref in refs.refs] == [
+        (Reference.parse("kept"), image("3")),
+        (None, image("1")),
+        (DEBIAN, INDEX),
+    ]
+
+
+def test_an_image_of_one_platform_goes_before_an_older_index_that_stays_for_the_others() -> None:
+    refs = table(Ref(DEBIAN, INDEX), Ref(DEBIAN, image("1")))
+
+    assert refs.find(DEBIAN, AMD64) == Ref(DEBIAN, image("1"))
+    assert refs.find(DEBIAN, ARM64) == Ref(DEBIAN, INDEX)
+
+
+def test_an_index_that_learns_its_digest_at_a_registry_takes_no_name_for_that() -> None:
+    known = Ref(DEBIAN, INDEX, INDEX.digest)
+
+    refs = table(Ref(DEBIAN, INDEX), Ref(DEBIAN, image("1"))).with_ref(known)
+
+    assert refs.refs == (known, Ref(DEBIAN, image("1")))
+
+
+def test_a_nameless_image_needs_no_entry_once_an_index_holds_it() -> None:
+    refs = table(Ref(None, image("1"))).with_ref(Ref(DEBIAN, INDEX), covered={image("1").digest})
+
+    assert refs.refs == (Ref(DEBIAN, INDEX),)
+
+
 def test_a_host_finds_nothing_where_only_a_foreign_image_has_the_name() -> None:
     assert table(Ref(DEBIAN, image("2", ARM64))).find(DEBIAN, AMD64) is None
 
