@@ -12,8 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    # Or "container:" and the whole id of another, whose network is shared.
-    Network = Literal["none", "host"]
+    Network = str  # "none", "host", or "container:" and the whole id of another
     Propagation = Literal["private", "slave", "shared"]
 
 # runc and docker give this where the image's Env has none.
