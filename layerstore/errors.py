@@ -21,7 +21,8 @@
     ├── RegistryError         a registry said no, or nothing sensible
     │   ├── Unauthorized
     │   └── Unreachable       temporary: worth another try
-    └── LaunchError           a process could not be started (exit 125, 126, 127)
+    ├── LaunchError           a process could not be started (exit 125, 126, 127)
+    └── StepFailed            the command of a build step ended with another status than 0
 
 Each class fixes a stable `code` for scripts and the exit status that the CLI returns
 (docs/exit-statuses.md). Messages are lower case and say what failed on which object; a hint is a
@@ -246,3 +247,18 @@ def storage_error(error: OSError, doing: str) -> StorageError:
         "run as root, or choose another store with --root DIR" if isinstance(error, PermissionError) else None
     )
     return StorageError(text, hint=hint)
+
+
+class StepFailed(LstoreError):
+    """A build step's command ran, and failed."""
+
+    code = "step-failed"
+
+    def __init__(
+        self, message: str, *, vertex: int, line: int, status: int, hint: str | None = None
+    ) -> None:
+        """`vertex` is the step's number in the build's progress, `line` its line in the Dockerfile, from 1."""
+        super().__init__(message, hint=hint)
+        self.vertex = vertex
+        self.line = line
+        self.status = status

@@ -18,6 +18,7 @@ from layerstore.disk.trees import remove_tree, remove_trees, sync_tree
 from layerstore.errors import Conflict, InvalidInput, NotFound, StoreDamaged, storage_error
 from layerstore.mount import MountStack
 from layerstore.oci.config import ImageConfig
+from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import as_text, dump, items, parse_object
 from layerstore.oci.manifest import MAX_LAYERS, Manifest
@@ -49,11 +50,23 @@ class Snapshotter:
         Raises `InvalidLayer`, `InvalidDocument` where manifest and configuration disagree, `StorageError`.
         """
         config.check_layers(len(manifest.layers))
+        self.ensure_stack(manifest.layers, config.diff_ids, progress)
+
+    def ensure_stack(
+        self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest], progress: Progress = SILENT
+    ) -> None:
+        """As `ensure`, for layers that no image has yet; as many as there are `diff_ids`."""
+        self.ensure_layers(layers, diff_ids, progress)
+        self._assemble(diff_ids)
+
+    def ensure_layers(
+        self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest], progress: Progress = SILENT
+    ) -> None:
+        """Unpack those of these layers that are missing, each on its own. Raises as `ensure` does."""
         self._examine_suspects()
-        for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+        for layer, diff_id in zip(layers, diff_ids, strict=True):
             if not self._store.layers.has(diff_id):
                 unpack_blob(self._store, layer, diff_id, progress)
-        self._assemble(config.diff_ids)
 
     def _examine_suspects(self) -> None:
         """After a crash of the machine: verify the layers it may have cut short, once."""

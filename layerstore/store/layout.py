@@ -10,6 +10,7 @@ ROOT/layers/ALGORITHM-HEX/    one layer uncompressed, named by its diff_id; what
 ROOT/layers/unsealed-BOOT     layers written since that boot that may not be durable yet
 ROOT/snapshots/, containers/  their own modules' business
 ROOT/mounts/                  what is mounted for looking: `layerstore.snapshot.views`
+ROOT/build-cache/             what builds made and may use again: `layerstore.build.cache`
 ROOT/leases/                  holds of running processes against collection
 """
 
@@ -84,6 +85,11 @@ class Layout:
     def mounts(self) -> str:
         """Records of what is mounted, and its mount points."""
         return os.path.join(self.root, "mounts")
+
+    @property
+    def build_cache(self) -> str:
+        """Records of finished steps, cache mounts, and what builds work on."""
+        return os.path.join(self.root, "build-cache")
 
     @property
     def leases(self) -> str:

@@ -25,6 +25,7 @@ class Family:
     verbs: Mapping[str, Verb]
 
 
+BUILD = Verb("build", "Build an image from a Dockerfile")
 COMPLETION = Verb("completion", "Write a shell's completion script")
 CAT = Verb("cat", "Write files of an image to standard output")
 COPY = Verb("copy", "Copy images between registries, layouts, archives and the store")
@@ -64,6 +65,7 @@ FAMILIES: Mapping[str, Family] = {
     "image": Family(
         "Manage images",
         {
+            "build": BUILD,
             "copy": COPY,
             "history": HISTORY,
             "import": IMPORT,
@@ -90,6 +92,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 VERBS: Mapping[str, Verb] = {
+    "build": BUILD,
     "cat": CAT,
     "completion": COMPLETION,
     "copy": COPY,

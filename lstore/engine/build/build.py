@@ -1,0 +1,72 @@
+"""`build`: parse, solve for each platform, and make the image."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layerstore.build.arguments import BuildArguments
+from layerstore.build.executor import BuildProgress
+from layerstore.build.parser import Dockerfile, parse
+from layerstore.build.solver import Solver
+from layerstore.build.source import Source
+from layerstore.build.stages import StageGraph
+from layerstore.oci.digest import Digest
+from layerstore.oci.manifest import Index
+from layerstore.oci.platform import Platform
+from layerstore.progress import SILENT, Progress
+from lstore.engine.build.executor import SiteExecutor
+from lstore.engine.build.image import BuiltImage, keep_images, make_image, make_index
+from lstore.engine.build.images import ImageFinder
+from lstore.engine.build.recorder import StoreRecorder
+from lstore.engine.build.request import PARALLEL_STAGES, BuildRequest
+from lstore.engine.build.site import Site, opened_site
+
+if TYPE_CHECKING:
+    from lstore.engine.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build came to: its images, and what names the whole."""
+
+    images: tuple[BuiltImage, ...]
+    index: Index | None
+    id: Digest
+    """The image's id, or the digest of an index."""
+
+
+def build(
+    engine: "Engine", request: BuildRequest, progress: BuildProgress, *, pulls: Progress = SILENT
+) -> Built:
+    """Build what `request` asks for, and keep it in the store. Durable.
+
+    Raises `DockerfileError`, `StepFailed`, `NotFound`, what pulling raises, `StorageError`; then no ref has
+    changed, and finished steps are there for the next build.
+    """
+    dockerfile = parse(Source.parse(request.dockerfile, request.dockerfile_name))
+    with opened_site(engine, progress) as site:
+        images = tuple(
+            _build_one(site, request, dockerfile, platform, progress, pulls)
+            for platform in request.platforms or (engine.platform,)
+        )
+        index = make_index(images, {}) if len(images) > 1 else None
+        identity = keep_images(engine.store, images, index, request.tags)
+    return Built(images, index, identity)
+
+
+def _build_one(
+    site: Site,
+    request: BuildRequest,
+    dockerfile: Dockerfile,
+    platform: Platform,
+    progress: BuildProgress,
+    pulls: Progress,
+) -> BuiltImage:
+    arguments = BuildArguments(request.arguments, platform, site.engine.platform, request.target)
+    graph = StageGraph.build(dockerfile, arguments, contexts=request.named_contexts)
+    finder = ImageFinder(site, platform, request.pull, pulls)
+    with ExitStack() as opened:
+        executor = SiteExecutor(site, request, finder, opened)
+        solver = Solver(graph, arguments, executor, StoreRecorder(site), request.policy, progress)
+        solved = solver.solve(request.target, limit=PARALLEL_STAGES)
+        return make_image(solved, labels=request.labels, annotations=request.annotations, epoch=request.epoch)

@@ -1,0 +1,184 @@
+"""COPY, ADD and WORKDIR as tasks. From the build context a layer is written here, without a mount; what comes
+from another root is read in a process that mounts it.
+"""
+
+import os
+import posixpath
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+
+from layerstore.build.definition import definition_key
+from layerstore.build.evaluate import Step
+from layerstore.build.executor import Root
+from layerstore.build.instruction import Add, Copy
+from layerstore.build.owner import Owner, find_owner
+from layerstore.build.root_tree import RootTree
+from layerstore.build.selection import Selection, select
+from layerstore.build.transfer import ROOT, Destination, LayerPlan
+from layerstore.errors import InvalidInput, LstoreError
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import Json
+from layerstore.snapshot.commit import NewLayer, write_layer
+from layerstore.tasks import Cancellation
+from lstore.engine.build.add_sources import Additions
+from lstore.engine.build.local import LocalContext
+from lstore.engine.build.site import Site, Workplace
+from lstore.engine.build.step_work import CopyWork, KeyWork, Selected, parse_layer
+
+
+@dataclass(frozen=True)
+class CopyTask:
+    """One COPY or ADD on `root`; what it takes comes from `source`, None where it needs none."""
+
+    site: Site
+    step: Step
+    instruction: Copy | Add
+    root: Root
+    source: Root | LocalContext | None
+    additions: Additions
+    clamp: int | None
+
+    @property
+    def _is_linked(self) -> bool:
+        """``--link``; names of owners are looked up in the layers below, which it then depends on after all."""
+        chown = self.instruction.chown
+        return self.instruction.is_linked and all(part.isdigit() or not part for part in chown.split(":"))
+
+    @property
+    def _parent(self) -> Digest | None:
+        return None if self._is_linked else self.root.chain
+
+    @cached_property
+    def _selections(self) -> tuple[Selection, ...]:
+        if not isinstance(self.source, LocalContext) or not self.additions.paths:
+            return ()
+        return select(
+            self.source.context,
+            self.additions.paths,
+            parents=self.instruction.parents,
+            exclude=self.instruction.exclude,
+        )
+
+    @cached_property
+    def definition(self) -> Digest:
+        """See `Task`."""
+        return definition_key(self.instruction.name, self._parent, self._facts(self._origin()))
+
+    def content_key(self, cancellation: Cancellation) -> Digest | None:
+        """See `Task`."""
+        selected = self._selected()
+        if selected is None:
+            return None
+        with self.site.workplace() as place:
+            content = self.site.perform(KeyWork(selected, place.state), 0, cancellation)
+        return definition_key(
+            f"{self.instruction.name}-by-content", self._parent, self._facts(content.decode())
+        )
+
+    def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
+        """See `Task`."""
+        selected = self._selected()
+        with self.site.workplace() as place, self.site.tree(self.root) as tree:
+            to = self._destination(tree)
+            if selected is not None and not self.instruction.inline:
+                below = None if self._is_linked else self.site.layer_paths(self.root)
+                work = CopyWork(selected, below, to, place.state, place.made, self.clamp)
+                layer = parse_layer(self.site.perform(work, vertex, cancellation))
+                return self.site.keep(layer, place.made)
+            return self.site.keep(self._write(None if self._is_linked else tree, to, place), place.made)
+
+    def _write(self, tree: RootTree | None, to: Destination, place: Workplace) -> NewLayer | None:
+        plan = LayerPlan(tree)
+        local = None
+        if isinstance(self.source, LocalContext) and self._selections:
+            local = (self.source.context, self._selections)
+        with ExitStack() as opened:
+            self.additions.place(plan, local, to, place.state, opened)
+            for file in self.instruction.inline:
+                plan.write(file.name, file.content.encode("utf-8", "surrogateescape"), to)
+            return write_layer(plan.members(), place.made, clamp=self.clamp)
+
+    def _selected(self) -> Selected | None:
+        """What is to be taken from another root."""
+        if not isinstance(self.source, Root):
+            return None
+        one = self.instruction
+        return Selected(self.site.view(self.source), one.sources, one.parents, one.exclude)
+
+    def _destination(self, tree: RootTree) -> Destination:
+        one = self.instruction
+        path = self.step.before.image.resolve(one.destination)
+        if one.destination.endswith("/.") or one.destination == ".":
+            path = path if path.endswith("/") else f"{path}/"
+        try:
+            owner = find_owner(one.chown, tree) if one.chown else None
+        except InvalidInput as error:
+            raise one.origin.error(error.message) from error
+        return Destination(path, owner, one.chmod)
+
+    def _origin(self) -> str:
+        if isinstance(self.source, Root):
+            return str(self.source.chain)
+        return str(self.source.key(self._selections)) if self.source is not None and self._selections else ""
+
+    def _facts(self, source: str) -> Mapping[str, Json]:
+        """All that decides what is in the layer, but its parent."""
+        one = self.instruction
+        return {
+            "additions": list(self.additions.facts()),
+            "chmod": one.chmod,
+            "chown": one.chown,
+            "clamp": self.clamp,
+            "destination": self.step.before.image.resolve(one.destination),
+            "exclude": list(one.exclude),
+            "from": source,
+            "inline": [[file.name, file.content] for file in one.inline],
+            "linked": self._is_linked,
+            "parents": one.parents,
+            "sources": list(one.sources),
+        }
+
+
+@dataclass(frozen=True)
+class WorkdirTask:
+    """One WORKDIR on `root`: its directory, made for the present user where it is not there."""
+
+    site: Site
+    step: Step
+    root: Root
+    clamp: int | None
+
+    @cached_property
+    def definition(self) -> Digest:
+        """See `Task`."""
+        facts: Mapping[str, Json] = {"clamp": self.clamp, "path": self._path, "user": self._user}
+        return definition_key("WORKDIR", self.root.chain, facts)
+
+    def content_key(self, cancellation: Cancellation) -> Digest | None:
+        """See `Task`."""
+        return None
+
+    def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
+        """See `Task`."""
+        with self.site.workplace() as place, self.site.tree(self.root) as tree:
+            plan = LayerPlan(tree)
+            path = tree.resolve(os.fsencode(self._path))
+            plan.make_directory(path, self._owner(tree))
+            return self.site.keep(write_layer(plan.members(), place.made, clamp=self.clamp), place.made)
+
+    @property
+    def _path(self) -> str:
+        return posixpath.normpath(self.step.after.image.working_dir)
+
+    @property
+    def _user(self) -> str:
+        return self.step.before.image.user
+
+    def _owner(self, tree: RootTree) -> Owner:
+        try:
+            return find_owner(self._user, tree) if self._user else ROOT
+        except LstoreError:
+            return ROOT  # RUN and the container will say that there is no such user

@@ -1,0 +1,208 @@
+"""What the ``--mount`` flags of one RUN show, found and held for it."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from layerstore.build.executor import Root
+from layerstore.build.mount import Mount
+from layerstore.build.selection import select
+from layerstore.disk.locks import FileLock, open_lock
+from layerstore.disk.publish import make_directories
+from layerstore.errors import NotFound, UsageError, storage_error
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import Json
+from layerstore.tasks import Cancellation
+from lstore.engine.build.local import LocalContext
+from lstore.engine.build.local_root import local_root
+from lstore.engine.build.request import Surroundings
+from lstore.engine.build.site import Site
+from lstore.engine.build.step_mounts import (
+    CacheSource,
+    SecretSource,
+    SocketSource,
+    Source,
+    StackSource,
+    StepMount,
+    TmpfsSource,
+)
+from lstore.engine.build.step_work import KeyWork, Selected
+
+ABOUT: Final = "about"
+"""The file of a cache that says which it is."""
+DATA: Final = "data"
+LOCK: Final = "lock"
+_LOOK_AGAIN: Final = 0.05
+_SECRET_MODE: Final = 0o400
+_CACHE_MODE: Final = 0o755
+_AGENT: Final = "/run/buildkit/ssh_agent."
+_MAX_PRIVATE: Final = 64
+"""Copies of one private cache: steps that use it at once."""
+
+
+@dataclass(slots=True)
+class MountSources:
+    """The mounts of one RUN. `origins` has one for each that names where it is from; the others of type bind
+    show the build context `main`.
+    """
+
+    site: Site
+    given: Sequence[Mount]
+    froms: Sequence[Root | LocalContext]
+    main: LocalContext | None
+    around: Surroundings
+    _caches: dict[int, str] = field(default_factory=dict)
+
+    def origins(self) -> tuple[Json, ...]:
+        """What a key says of the mounts, sources by where they are from."""
+        return tuple(_spell(mount, self._origin(source, mount)) for mount, source in self._pairs())
+
+    def contents(self, cancellation: Cancellation) -> tuple[Json, ...] | None:
+        """What a key says of the mounts, sources by content; None where none is from a stage or an image."""
+        pairs = list(self._pairs())
+        if not any(isinstance(source, Root) for mount, source in pairs):
+            return None
+        return tuple(_spell(mount, self._content(source, mount, cancellation)) for mount, source in pairs)
+
+    def mounts(self) -> tuple[StepMount, ...]:
+        """The mounts as the step's process takes them, while they are `held`."""
+        found = []
+        for number, (mount, origin) in enumerate(self._pairs()):
+            if mount.type == "secret" and mount.environment and not mount.target:
+                continue
+            source = self._source(number, mount, origin)
+            if source is not None:
+                target = mount.target or f"{_AGENT}{number}"
+                found.append(StepMount(target, source, mount.is_read_only))
+        return tuple(found)
+
+    def environment(self) -> Mapping[str, str]:
+        """Variables that come with the mounts; no key knows them."""
+        found: dict[str, str] = {}
+        for number, mount in enumerate(self.given):
+            if mount.type == "secret" and mount.environment and (secret := self._secret(mount)) is not None:
+                found[mount.environment] = secret.decode("utf-8", "surrogateescape")
+            if mount.type == "ssh" and self._agent(mount) is not None:
+                found.setdefault("SSH_AUTH_SOCK", mount.target or f"{_AGENT}{number}")
+        return found
+
+    @contextmanager
+    def held(self, cancellation: Cancellation) -> Iterator[None]:
+        """Have the caches for the block, each as its sharing mode says. Raises `Cancelled`, `StorageError`."""
+        with ExitStack() as locks:
+            try:
+                caches = {n: mount for n, mount in enumerate(self.given) if mount.type == "cache"}
+                for number in sorted(caches, key=lambda each: caches[each].cache_key):
+                    self._caches[number] = self._take(caches[number], locks, cancellation)
+            except OSError as error:
+                raise storage_error(error, f"use a cache in {self.site.cache.mounts}") from error
+            yield
+
+    def _pairs(self) -> Iterator[tuple[Mount, Root | LocalContext | None]]:
+        froms = iter(self.froms)
+        for mount in self.given:
+            if mount.origin:
+                yield mount, next(froms)
+            else:
+                yield mount, self.main if mount.type == "bind" else None
+
+    def _origin(self, source: Root | LocalContext | None, mount: Mount) -> str:
+        if isinstance(source, Root):
+            return str(source.chain)
+        return "" if source is None else str(_local_key(source, mount))
+
+    def _content(self, source: Root | LocalContext | None, mount: Mount, cancellation: Cancellation) -> str:
+        if not isinstance(source, Root):
+            return self._origin(source, mount)
+        with self.site.workplace() as place:
+            selected = Selected(self.site.view(source), (mount.source or "/",))
+            return self.site.perform(KeyWork(selected, place.state), 0, cancellation).decode()
+
+    def _source(self, number: int, mount: Mount, origin: Root | LocalContext | None) -> Source | None:
+        match mount.type:
+            case "tmpfs":
+                return TmpfsSource(mount.size)
+            case "cache":
+                mode = _CACHE_MODE if mount.mode is None else mount.mode
+                return CacheSource(self._caches[number], mode, mount.uid or 0, mount.gid or 0)
+            case "secret":
+                secret = self._secret(mount)
+                mode = _SECRET_MODE if mount.mode is None else mount.mode
+                return None if secret is None else SecretSource(secret, mode, mount.uid or 0, mount.gid or 0)
+            case "ssh":
+                agent = self._agent(mount)
+                return None if agent is None else SocketSource(agent)
+        if origin is None:
+            raise NotFound("cannot mount the build context: there is none")
+        if isinstance(origin, Root):
+            return StackSource(self.site.view(origin), mount.source)
+        root, path = local_root(self.site, origin, mount.source or ".")
+        return StackSource(self.site.view(root), path)
+
+    def _secret(self, mount: Mount) -> bytes | None:
+        secret = self.around.secrets.get(mount.secret_key)
+        if secret is None and mount.is_required:
+            raise NotFound(
+                f"secret {mount.secret_key}: not found", hint=f"--secret id={mount.secret_key},src=…"
+            )
+        return secret
+
+    def _agent(self, mount: Mount) -> str | None:
+        name = mount.key or "default"
+        agent = self.around.ssh.get(name)
+        if agent is None and mount.is_required:
+            raise NotFound(f"no SSH key {name!r} forwarded from the client", hint=f"--ssh {name}")
+        if agent is not None and (mount.uid or mount.gid):
+            raise UsageError("cannot give an ssh agent to another user: its socket is the host's own")
+        return agent
+
+    def _take(self, mount: Mount, locks: ExitStack, cancellation: Cancellation) -> str:
+        """The data directory of the cache, locked until `locks` closes."""
+        if mount.origin:
+            raise UsageError("a cache cannot start from a stage or an image")
+        key = Digest.of(mount.cache_key.encode()).encoded
+        copies = _MAX_PRIVATE if mount.sharing == "private" else 1
+        while True:
+            for copy in range(copies):
+                home = os.path.join(self.site.cache.mounts, key if not copy else f"{key}-{copy}")
+                lock = _open(home, mount)
+                locks.callback(lock.close)
+                if lock.try_shared() if mount.sharing == "shared" else lock.try_exclusive():
+                    return os.path.join(home, DATA)
+            cancellation.pause(_LOOK_AGAIN)
+
+
+def _open(home: str, mount: Mount) -> FileLock:
+    make_directories(home, mode=0o711)
+    about = os.path.join(home, ABOUT)
+    if not os.path.exists(about):
+        with open(about, "w", encoding="utf-8") as file:
+            file.write(mount.cache_key)
+    os.utime(home)
+    return open_lock(os.path.join(home, LOCK))
+
+
+def _local_key(context: LocalContext, mount: Mount) -> Digest:
+    return context.key(select(context.context, (mount.source or ".",)))
+
+
+def _spell(mount: Mount, source: str) -> Json:
+    """What a key says of a mount: nothing of a secret's content, nor of a cache's."""
+    if mount.type in ("secret", "ssh") and not mount.is_required and mount.environment:
+        source = ""
+    return {
+        "environment": mount.environment,
+        "gid": mount.gid,
+        "id": mount.key,
+        "mode": mount.mode,
+        "readonly": mount.is_read_only,
+        "sharing": mount.sharing,
+        "size": mount.size,
+        "source": mount.source,
+        "from": source,
+        "target": mount.target,
+        "type": mount.type,
+        "uid": mount.uid,
+    }

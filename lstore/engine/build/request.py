@@ -1,0 +1,50 @@
+"""What a build is asked for, as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from layerstore.build.solver import CachePolicy
+from layerstore.oci.platform import Platform
+from layerstore.oci.reference import Reference
+
+PARALLEL_STAGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What steps find beside their files."""
+
+    hosts: tuple[tuple[str, str], ...] = ()
+    """Names and addresses of ``--add-host``."""
+    network: str = "host"
+    """What ``RUN --network=default`` means: ``host`` or ``none``."""
+    proxies: tuple[tuple[str, str], ...] = ()
+    """Variables that RUN sees and no key does."""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    ssh: Mapping[str, str] = field(default_factory=dict)
+    """Sockets of ssh agents."""
+    may_be_insecure: bool = False
+    """Whether ``RUN --security=insecure`` was allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """``lstore build``. Contexts are paths of directories, or what `contexts` knows."""
+
+    dockerfile: bytes
+    dockerfile_name: str
+    context: str | None
+    """The directory; None where there is none (a Dockerfile alone)."""
+    tags: tuple[Reference, ...] = ()
+    target: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platforms: tuple[Platform, ...] = ()
+    named_contexts: Mapping[str, str] = field(default_factory=dict)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    policy: CachePolicy = field(default_factory=CachePolicy)
+    pull: bool = False
+    is_squashed: bool = False
+    epoch: int | None = None
+    """SOURCE_DATE_EPOCH, in seconds."""

@@ -1,0 +1,142 @@
+"""RUN as a task: its keys, its mounts, its process."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from layerstore.build.definition import definition_key
+from layerstore.build.evaluate import Step
+from layerstore.build.executor import Root
+from layerstore.build.instruction import Run
+from layerstore.errors import StepFailed, UsageError
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import Json
+from layerstore.tasks import Cancellation
+from lstore.engine.build.mount_sources import MountSources
+from lstore.engine.build.request import Surroundings
+from lstore.engine.build.site import Site, Workplace
+from lstore.engine.build.step_work import RunWork, parse_layer
+from runner import capabilities
+from runner.spec import Mount as SpecMount
+from runner.spec import ProcessSpec
+
+_HOSTNAME = "buildkitsandbox"
+"""What BuildKit calls the host, so that what a step writes of it is the same everywhere."""
+_HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """One RUN on `root`."""
+
+    site: Site
+    step: Step
+    instruction: Run
+    root: Root
+    sources: MountSources
+    around: Surroundings
+    clamp: int | None
+
+    @cached_property
+    def definition(self) -> Digest:
+        """See `Task`."""
+        return definition_key("run", self.root.chain, self._facts(self.sources.origins()))
+
+    def content_key(self, cancellation: Cancellation) -> Digest | None:
+        """See `Task`."""
+        contents = self.sources.contents(cancellation)
+        if contents is None:
+            return None
+        return definition_key("run-by-content", self.root.chain, self._facts(contents))
+
+    def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
+        """See `Task`."""
+        if self.instruction.security == "insecure" and not self.around.may_be_insecure:
+            raise self.instruction.origin.error(
+                "RUN --security=insecure was not allowed", hint="lstore build --allow security.insecure …"
+            )
+        with self.sources.held(cancellation), self.site.workplace() as place:
+            answer = self.site.perform(self._work(place), vertex, cancellation)
+            status, _, layer = answer.partition(b" ")
+            if int(status):
+                raise self._failure(int(status), vertex)
+            return self.site.keep(parse_layer(layer), place.made)
+
+    def _failure(self, status: int, vertex: int) -> StepFailed:
+        command = " ".join(self.step.command)
+        return StepFailed(
+            f"process {command[:500]!r} did not complete successfully: exit code: {status}",
+            vertex=vertex,
+            line=self.instruction.position.line,
+            status=status,
+        )
+
+    def _facts(self, mounts: tuple[Json, ...]) -> Mapping[str, Json]:
+        """All that decides what the command does, but its parent."""
+        run, before = self.instruction, self.step.before
+        script = None if run.script is None else [run.script.name, run.script.content]
+        return {
+            "clamp": self.clamp,
+            "command": list(self.step.command),
+            "cwd": before.image.working_dir,
+            "env": dict(before.variables),
+            "hosts": [list(each) for each in self.around.hosts],
+            "mounts": list(mounts),
+            "network": self._network(),
+            "platform": str(before.image.platform),
+            "script": script,
+            "security": run.security,
+            "user": before.image.user,
+        }
+
+    def _network(self) -> str:
+        return self.around.network if self.instruction.network == "default" else self.instruction.network
+
+    def spec(self, state: str) -> ProcessSpec:
+        """The process; `state` is the directory of its step, which gets the files that it is to see."""
+        before, run = self.step.before, self.instruction
+        mounts: list[SpecMount] = []
+        if self.around.hosts:
+            hosts = _HOSTS + "".join(f"{address}\t{name}\n" for name, address in self.around.hosts)
+            mounts.append(SpecMount("/etc/hosts", _write(state, "own-hosts", hosts, 0o644)))
+        if run.script is not None:
+            path = _write(state, "script", run.script.content, 0o755)
+            mounts.append(SpecMount(f"/dev/pipes/{run.script.name}", path, is_read_only=True))
+        env = {**dict(self.around.proxies), **before.variables, **self.sources.environment()}
+        everything = frozenset(capabilities.NAMES)
+        return ProcessSpec(
+            args=self.step.command,
+            env=tuple(f"{key}={value}" for key, value in env.items()),
+            cwd=before.image.working_dir or "/",
+            user=before.image.user,
+            hostname=_HOSTNAME,
+            mounts=tuple(mounts),
+            capabilities=everything if run.security == "insecure" else capabilities.DEFAULT,
+        )
+
+    def _work(self, place: Workplace) -> RunWork:
+        view = self.site.view(self.root)
+        stack = self.site.engine.snapshotter.prepare(place.key, self.root.diff_ids)
+        network = self._network()
+        if network not in ("host", "none"):
+            raise UsageError(f"cannot run a build step in network {network!r}")
+        return RunWork(
+            stack,
+            view,
+            self.spec(place.state),
+            self.sources.mounts(),
+            "none" if network == "none" else "host",
+            place.state,
+            place.made,
+            self.clamp,
+        )
+
+
+def _write(state: str, name: str, content: str, mode: int) -> str:
+    path = os.path.join(state, name)
+    with open(path, "x", encoding="utf-8", errors="surrogateescape") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+    return path

@@ -1,0 +1,165 @@
+"""Where one build works: its hold on content, its workers, and a place of its own for each step at work."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from layerstore.build.cache import BuildCache
+from layerstore.build.executor import BuildProgress, Root
+from layerstore.build.root_tree import RootTree
+from layerstore.disk import locks
+from layerstore.disk.locks import open_lock
+from layerstore.disk.trees import remove_tree
+from layerstore.errors import storage_error
+from layerstore.mount import MountStack
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.snapshot.commit import NewLayer, adopt
+from layerstore.store.leases import Lease
+from layerstore.tasks import Cancellation
+from lstore.engine.build.workers import Work, Workers, opened_workers
+from runner.mapped import call_mapped
+
+if TYPE_CHECKING:
+    from lstore.engine.engine import Engine
+
+_STEP = "build-"
+"""What the keys of steps' active snapshots start with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """One step's: `key` names its active snapshot, `state` and `made` are empty directories."""
+
+    key: str
+    state: str
+    made: str
+
+
+class Site:
+    """One build's. Made by `opened_site`."""
+
+    def __init__(self, engine: "Engine", progress: BuildProgress, opened: ExitStack) -> None:
+        self.engine = engine
+        self.progress = progress
+        self.cache = BuildCache(engine.store.layout)
+        self._opened = opened
+        self._workers: Workers | None = None
+        self._mutex = threading.Lock()
+        self._trees: dict[tuple[Digest, ...], RootTree] = {}
+        with locks.shared(engine.store.layout.lock):
+            self._lease = Lease(engine.store.layout)
+        opened.callback(self._lease.close)
+
+    def start_workers(self) -> None:
+        """Be ready to perform work. To be called before any thread starts. Idempotent."""
+        if self._workers is None:
+            self.cache.create()
+            self.sweep()
+            self._workers = self._opened.enter_context(opened_workers())
+
+    def sweep(self) -> None:
+        """Remove what killed builds left."""
+        for path in self.cache.abandoned_steps():
+            call_mapped(partial(self._remove, path))
+
+    def hold(self, descriptor: Descriptor) -> None:
+        """Let the content, and what it names, stay until the build ends. Raises `StorageError`."""
+        try:
+            with locks.shared(self.engine.store.layout.lock), self._mutex:
+                self._lease.hold(descriptor)
+        except OSError as error:
+            raise storage_error(error, f"hold content of the store at {self.engine.root}") from error
+
+    def perform(self, work: Work, vertex: int, cancellation: Cancellation) -> bytes:
+        """What `work` answers. Raises what it raised, `Cancelled`."""
+        if self._workers is None:
+            raise AssertionError("the solver starts workers before it performs tasks")
+        return self._workers.perform(work, self._listener(vertex), cancellation)
+
+    def _listener(self, vertex: int) -> Callable[[bytes], None]:
+        return partial(self.progress.output, vertex)
+
+    @contextmanager
+    def workplace(self) -> Iterator[Workplace]:
+        """A place for one step, gone at the end of the block. Raises `StorageError`."""
+        path = os.path.join(self.cache.steps, os.urandom(8).hex())
+        place = Workplace(_STEP + os.path.basename(path), f"{path}/state", f"{path}/made")
+        try:
+            os.mkdir(path, 0o711)
+            lock = open_lock(os.path.join(path, "lock"))
+            lock.exclusive()
+            os.mkdir(place.state, 0o711)
+            os.mkdir(place.made, 0o711)
+        except OSError as error:
+            raise storage_error(error, f"make a place for a build step at {path}") from error
+        try:
+            yield place
+        finally:
+            self._clear(path)
+            lock.close()
+
+    def _clear(self, path: str) -> None:
+        if os.geteuid() == 0 or self._workers is None:
+            self._remove(path)
+            return
+        from lstore.engine.build.step_work import RemoveWork
+
+        active = os.path.join(self.engine.store.layout.snapshots, "active", _STEP + os.path.basename(path))
+        self._workers.perform(RemoveWork((active, path)), _ignore, Cancellation())
+
+    def _remove(self, path: str) -> None:
+        """A step's directory goes last, so that what is left of a removal is found again."""
+        self.engine.snapshotter.remove(_STEP + os.path.basename(path))
+        remove_tree(path)
+
+    def keep(self, layer: NewLayer | None, made: str) -> Descriptor | None:
+        """The layer that was made in the directory `made`, now durable in the store."""
+        if layer is None:
+            return None
+        self.hold(layer.descriptor)
+        with self.engine.store.transaction() as transaction:
+            adopt(transaction, layer, made)
+            transaction.commit()
+        return layer.descriptor
+
+    def view(self, root: Root) -> MountStack:
+        """The read-only stack of `root`, ready to be mounted."""
+        if not root.diff_ids:
+            return MountStack((), userxattr=self.engine.driver_choice.driver.needs_userxattr)
+        self.engine.snapshotter.ensure_stack(root.layers, root.diff_ids)
+        return self.engine.snapshotter.view(root.diff_ids)
+
+    def layer_paths(self, root: Root) -> tuple[str, ...]:
+        """The directories of the layers of `root`, unpacked where they were not."""
+        self.engine.snapshotter.ensure_layers(root.layers, root.diff_ids)
+        return tuple(self.engine.store.layers.path(each) for each in root.diff_ids)
+
+    @contextmanager
+    def tree(self, root: Root) -> Iterator[RootTree]:
+        """The tree of `root`; it grows out of one that an earlier step had, where there is one."""
+        paths = self.layer_paths(root)
+        with self._mutex:
+            known = [count for count in range(len(paths), 0, -1) if root.diff_ids[:count] in self._trees]
+            start = known[0] if known else 0
+            tree = self._trees.pop(root.diff_ids[:start]) if known else RootTree()
+        for path in paths[start:]:
+            tree.add(path)
+        yield tree
+        with self._mutex:
+            self._trees[root.diff_ids] = tree
+
+
+@contextmanager
+def opened_site(engine: "Engine", progress: BuildProgress) -> Iterator[Site]:
+    """A site for the block; no process and nothing of its steps is left after it."""
+    with ExitStack() as opened:
+        yield Site(engine, progress, opened)
+
+
+def _ignore(data: bytes) -> None:
+    """Removals write nothing."""
