@@ -81,9 +81,8 @@ def admit(transaction: Transaction, ref: Ref, wanted: Platform | None = None) ->
         return ref
     pairs = images_below(transaction, (ref.descriptor,))
     if not pairs:
-        raise UnsupportedContent(
-            f"{ref.name or ref.descriptor} is an artifact, not an image", hint="lstore copy moves artifacts"
-        )
+        hint = f"lstore copy SOURCE store:{ref.name.familiar}" if ref.name is not None else None
+        raise UnsupportedContent(f"{ref.name or ref.descriptor} is an artifact, not an image", hint=hint)
     manifest, config = pairs[0]
     check_diff_ids(manifest, config, transaction.diff_ids)
     platform = ref.descriptor.platform or config.platform

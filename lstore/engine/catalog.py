@@ -39,8 +39,12 @@ class Image:
 
     @property
     def id(self) -> Digest:
-        """The digest of the configuration; of the manifest, where that cannot be read."""
-        return self.descriptor.digest if self.manifest is None else self.manifest.config.digest
+        """The digest of the configuration; of the manifest, where that cannot be read, and of an artifact."""
+        if (
+            self.manifest is None or not self.manifest.is_image
+        ):  # many artifacts share one empty configuration
+            return self.descriptor.digest
+        return self.manifest.config.digest
 
     @property
     def names(self) -> tuple[Reference, ...]:

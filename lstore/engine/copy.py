@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from layerstore.archive.docker_archive_writer import DockerArchiveWriter
 from layerstore.archive.oci_archive_writer import OciArchiveWriter
 from layerstore.archive.oci_layout import LayoutDirectory
-from layerstore.content import CHUNK, Readable, Source, VerifyingReader
+from layerstore.content import CHUNK, Readable, Source, VerifyingReader, read_manifest
 from layerstore.copy import copy as copy_graph
 from layerstore.disk.publish import move, remove_file
 from layerstore.errors import Conflict, UnsupportedContent, storage_error
@@ -72,11 +72,15 @@ def _to_registry(
 def _to_store(
     engine: "Engine", origin: Source, root: Descriptor, destination: Place, progress: Progress
 ) -> None:
-    image = None if mediatype.is_index(root.media_type) else root
-    sinks = unpack_only(origin, image, among_others=False)
-    with engine.store.transaction(sinks, progress) as transaction:
+    parsed = read_manifest(origin, root)
+    image = root if isinstance(parsed, Manifest) and parsed.is_image else None
+    ref = Ref(Reference.parse(destination.name), root)
+    with engine.store.transaction(unpack_only(origin, image, among_others=False), progress) as transaction:
         copy_graph(origin, transaction, root)
-        admit(transaction, Ref(Reference.parse(destination.name), root))
+        if isinstance(parsed, Manifest) and not parsed.is_image:
+            transaction.set_ref(ref)
+        else:
+            admit(transaction, ref)
         transaction.commit()
     for manifest, config in images_below(engine.store.blobs, (root,)):
         engine.snapshotter.ensure(manifest, config, progress)

@@ -139,6 +139,41 @@ def test_an_image_goes_round_all_places_with_its_digest(replaced, registry: Regi
     assert replaced("inspect", "-f", "{{.Descriptor.digest}}", "again").out == digest
 
 
+@pytest.fixture
+def bill(tmp_path: Path) -> str:
+    """A place with an artifact about an image."""
+    builder = ImageBuilder()
+    image = builder.add_image([NEW])
+    builder.add_artifact("application/x.test", b"what is in it", subject=image, tag="bill")
+    return f"oci:{builder.write(tmp_path / 'artifact')}:bill"
+
+
+def test_an_artifact_goes_round_all_places_that_take_one(
+    lstore, registry: Registry, tmp_path: Path, bill: str
+) -> None:
+    name = f"{registry.address}/app:bill"
+    places = [bill, f"docker://{name}", "store:bill", f"oci-archive:{tmp_path}/bill.tar:bill", "store:again"]
+
+    copied = [lstore("copy", "-q", source, destination) for source, destination in pairwise(places)]
+
+    assert [each.status for each in copied] == [0] * 4
+    assert len({each.out for each in copied}) == 1
+    assert lstore("images", "--no-trunc", "-q").out == copied[0].out
+    assert lstore("fsck", "-q").status == 0
+
+
+def test_an_artifact_that_is_pulled_as_an_image_is_refused_with_the_command_that_takes_it(
+    lstore, registry: Registry, bill: str
+) -> None:
+    name = f"{registry.address}/app:bill"
+    lstore("copy", bill, f"docker://{name}")
+
+    result = lstore("pull", "-q", name)
+
+    told = f"lstore: {name} is an artifact, not an image\n  try: lstore copy SOURCE store:{name}\n"
+    assert (result.status, result.err) == (1, told)
+
+
 def test_a_place_that_is_none_is_refused(lstore) -> None:
     result = lstore("copy", "nowhere", "store:x")
 
