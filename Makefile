@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo check test clean
+.PHONY: help env demo check test bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ test: $(VENV)/.development  ## install what the tests need, then check, then run
 	.ci/install-packages
 	$(MAKE) check
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
+
+bench: $(VENV)/.runtime  ## measure lstore beside other tools, and write docs/performance.md (ROUNDS=3)
+	$(BIN)/python -m fixtures.bench --rounds $(or $(ROUNDS),3) --write
 
 clean:  ## remove .venv, caches and reports
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
