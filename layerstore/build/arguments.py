@@ -11,7 +11,7 @@ from typing import Final
 from layerstore.build.expand import ShellLexer
 from layerstore.build.instruction import Arg
 from layerstore.build.parser import Dockerfile
-from layerstore.errors import InvalidInput
+from layerstore.errors import InvalidInput, UsageError
 from layerstore.oci.platform import Platform
 
 PROXIES: Final = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
@@ -33,6 +33,14 @@ class BuildArguments:
     build_platform: Platform
     target: str = ""
     """The target stage's name, if it has one."""
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for a name or value that is no UTF-8, which no image could hold."""
+        for key, value in self.given.items():
+            try:
+                f"{key}{value}".encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(f"cannot use build argument {key!a}: it is not UTF-8") from error
 
     def predefined(self) -> dict[str, str]:
         """The arguments that are there without an ARG in front of FROM."""

@@ -3,10 +3,10 @@
 import re
 from enum import Enum
 from typing import Final
-from urllib.parse import urlsplit
 
 _GIT_SCHEMES: Final = ("git://", "ssh://")
 _HTTP: Final = ("http://", "https://")
+_QUERY: Final = re.compile(r"[?#]")
 _SCP_LIKE: Final = re.compile(r"[\w.-]+@[\w.-]+:[^/\s].*\Z")
 
 
@@ -27,10 +27,17 @@ def source_kind(text: str) -> SourceKind:
     if text.startswith(_GIT_SCHEMES) or _SCP_LIKE.match(text):
         return SourceKind.GIT
     if text.startswith(_HTTP):
-        return SourceKind.GIT if urlsplit(text).path.endswith(".git") else SourceKind.URL
+        return SourceKind.GIT if _path(text).endswith(".git") else SourceKind.URL
     return SourceKind.PATH
 
 
 def url_file_name(url: str) -> str:
     """What a download is called in its destination directory: the path's last component."""
-    return urlsplit(url).path.rstrip("/").rpartition("/")[2] or "__unnamed__"
+    name = _path(url).rstrip("/").rpartition("/")[2]
+    return "__unnamed__" if name in ("", ".", "..") else name
+
+
+def _path(url: str) -> str:
+    """A web address's path. Not urllib's, which raises for addresses that only the fetcher has to refuse."""
+    before_query = _QUERY.split(url, maxsplit=1)[0]
+    return "/" + before_query.partition("://")[2].partition("/")[2]

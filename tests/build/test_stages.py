@@ -8,7 +8,7 @@ from layerstore.build.arguments import BuildArguments
 from layerstore.build.instruction import Copy, Label, Run
 from layerstore.build.parser import Dockerfile
 from layerstore.build.stages import ImageSource, NamedContext, Scratch, StageGraph, StageSource
-from layerstore.errors import DockerfileError, NotFound
+from layerstore.errors import DockerfileError, NotFound, UsageError
 from layerstore.oci.platform import Platform
 
 Parsed = Callable[[str], Dockerfile]
@@ -200,3 +200,8 @@ def test_proxies_are_given_in_both_spellings() -> None:
         ("no_proxy", "n"),
         ("NO_PROXY", "n"),
     )
+
+
+def test_arguments_that_are_no_text_are_refused() -> None:
+    with pytest.raises(UsageError, match="not UTF-8"):
+        BuildArguments({"a": "\udcff"}, ARM, AMD64)
