@@ -120,14 +120,16 @@ def _clone(container: _Container) -> tuple[int, int]:
     shared = container.spec.confinement.sharing
     flags = namespaces.clone_flags(container.around.network, shared, is_rootless=is_rootless)
     own_pids = sharing.enter_pid(container.others)
+    pid = -1
     group = container.group.open_to_clone_into() if container.group else None
     try:
         with Doing("create the container's namespaces", hint=_NO_NAMESPACES if is_rootless else None):
-            return linux.clone3(flags, cgroup=group)
+            pid, pidfd = linux.clone3(flags, cgroup=group)
+            return pid, pidfd
     finally:
         if group is not None:
             os.close(group)
-        if own_pids is not None:
+        if own_pids is not None and pid != 0:
             sharing.leave_pid(own_pids)
 
 
@@ -203,7 +205,7 @@ def _become_container(container: _Container, channel: Channel) -> None:
 
     # 4. The root filesystem, with everything on it.
     container.around.attach(container.stack, container.target)
-    root = rootfs.open_root(container.target)
+    root = rootfs.open_root(container.target, has_devices=spec.confinement.is_privileged)
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as groups:
         hierarchies = groups.read()
     owns_network = container.around.network == "none"

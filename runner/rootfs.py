@@ -31,11 +31,12 @@ _PROPAGATION = {"private": linux.MS_PRIVATE, "slave": linux.MS_SLAVE, "shared": 
 _LIFTED = {"exec": linux.MOUNT_ATTR_NOEXEC, "suid": linux.MOUNT_ATTR_NOSUID}
 
 
-def open_root(target: str) -> int:
-    """An O_PATH descriptor of the mounted root at `target`, on which device nodes stop working."""
+def open_root(target: str, *, has_devices: bool = False) -> int:
+    """An O_PATH descriptor of the mounted root at `target`, where device nodes work only with `has_devices`."""
     with Doing("open the root filesystem"):
         root = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        linux.mount_setattr(root, "", linux.AT_EMPTY_PATH, attr_set=linux.MOUNT_ATTR_NODEV)
+        if not has_devices:
+            linux.mount_setattr(root, "", linux.AT_EMPTY_PATH, attr_set=linux.MOUNT_ATTR_NODEV)
     return root
 
 

@@ -75,7 +75,9 @@ class _Security(Value):
     shows_system_paths: bool
 
 
-def isolated(spec: ProcessSpec, request: IsolationRequest, find: Callable[[str], str]) -> ProcessSpec:
+def isolated(
+    spec: ProcessSpec, request: IsolationRequest, find: Callable[[str], str], *, network: str
+) -> ProcessSpec:
     """`spec` as `request` wants it shut in. `find` gives the whole id of another container, by what people call it.
 
     Raises `UsageError` for words that mean nothing, `MissingFeature` for what this host cannot do.
@@ -84,6 +86,8 @@ def isolated(spec: ProcessSpec, request: IsolationRequest, find: Callable[[str],
         raise MissingFeature(
             f"cannot have ids of its own for a container ({request.user})", hint="lstore run --userns host …"
         )
+    if network != "none":
+        _refuse_settings_of_network(request.sysctls)
     kept = frozenset(NAMES) if request.is_privileged else capabilities(request.cap_add, request.cap_drop)
     fields = {
         **vars(spec),
@@ -95,6 +99,13 @@ def isolated(spec: ProcessSpec, request: IsolationRequest, find: Callable[[str],
         "mounts": (*spec.mounts, *_mounts(request)),
     }
     return ProcessSpec(**fields)
+
+
+def _refuse_settings_of_network(sysctls: Iterable[str]) -> None:
+    for text in sysctls:
+        if text.startswith("net."):
+            name = text.partition("=")[0]
+            raise UsageError(f"cannot set {name[:80]}: the container does not have its network to itself")
 
 
 def capabilities(added: Iterable[str], dropped: Iterable[str]) -> frozenset[str]:
