@@ -46,8 +46,12 @@ def open_pair(root: int) -> Pair:
         if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX:
             raise OSError(errno.ENODEV, "dev/pts/ptmx is no terminal multiplexer")
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    return Pair(master, slave)
+        return Pair(master, open_slave(master))
+
+
+def open_slave(master: int) -> int:
+    """One more descriptor of the slave of `master`. Raises ``OSError``."""
+    return fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def show_as_console(root: int, slave: int) -> None:

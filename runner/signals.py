@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from layerstore import linux
+from layerstore.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,3 +76,17 @@ def restore_defaults() -> None:
         except (OSError, ValueError):
             continue  # the C library keeps two real-time signals for itself
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def parse_signal(text: str) -> int:
+    """The number of ``SIGTERM``, ``TERM``, ``RTMIN+3`` or ``15``. Raises `UsageError`."""
+    if text.isascii() and text.isdigit() and 0 < int(text) < signal.NSIG:
+        return int(text)
+    name, plus, offset = text.upper().partition("+")
+    name = name if name.startswith("SIG") else f"SIG{name}"
+    number = getattr(signal, name, None)
+    if isinstance(number, int) and not name.startswith("SIG_"):
+        found = int(number) + (int(offset) if plus and offset.isdigit() else 0)
+        if found < signal.NSIG:
+            return found
+    raise UsageError(f"invalid signal {text[:40]!r}", hint="kill -l")

@@ -44,6 +44,10 @@ class FileLock:
         while view:
             view = view[os.write(self._descriptor, view) :]
 
+    def fileno(self) -> int:
+        """The descriptor: whoever inherits it holds the lock, too, until all have closed it. flock(2)."""
+        return self._descriptor
+
     def is_current(self) -> bool:
         """Whether the path still names the file that is locked; not so once somebody removed it."""
         try:

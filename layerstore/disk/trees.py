@@ -1,23 +1,17 @@
-"""Whole directory trees of our own: measured and removed, without following a link."""
+"""Whole directory trees of our own: measured and made durable, without following a link."""
 
-import errno
 import os
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 
-from layerstore.disk.faults import CrashPoint
-from layerstore.disk.publish import opened_directory, sync_directory, sync_file, temporary_name
+from layerstore.disk.publish import opened_directory, sync_directory, sync_file
+from layerstore.disk.removal import remove_tree, remove_trees, set_aside
 from layerstore.linux.files import syncfs
 
-_BLOCK = 512
-_LIFTED = ".lstore-removing-"
-_SYNCED_SINGLY = 64
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+__all__ = ["Meter", "Usage", "remove_tree", "remove_trees", "set_aside", "sync_tree"]
 
-_ASIDE = CrashPoint("remove: set aside")
+_BLOCK = 512
+_SYNCED_SINGLY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +81,6 @@ class Meter:
         return Usage(status.st_blocks * _BLOCK, 1)
 
 
-def set_aside(path: str) -> str:
-    """Take `path` out of sight at once, under a temporary name beside it, which comes back.
-
-    So is removed what has to be there whole or not at all: set aside, then `remove_tree`.
-    """
-    aside = temporary_name(*os.path.split(path))
-    os.rename(path, aside)
-    _ASIDE.reach()
-    return aside
-
-
 def sync_tree(path: str) -> None:
     """Make `path` and all below it durable; nothing where it is gone. Links are not followed.
 
@@ -117,92 +100,3 @@ def sync_tree(path: str) -> None:
             sync_file(each)
     for each in directories:
         sync_directory(each)
-
-
-def remove_trees(paths: Iterable[str]) -> None:
-    """Remove each of `paths` so that nobody sees a part of one, even after a power cut. Idempotent."""
-    aside = [set_aside(path) for path in paths if os.path.lexists(path)]
-    for directory in sorted({os.path.dirname(path) for path in aside}):
-        sync_directory(directory)
-    for path in aside:
-        remove_tree(path)
-
-
-def remove_tree(path: str) -> None:
-    """Remove `path` and all below it. Idempotent, also beside another removal of the same tree.
-
-    Links are removed, never followed. Directories that their owner made unsearchable are opened up
-    first, so that an ordinary user can remove what a layer's modes would protect. Subdirectories are
-    moved to the top before they are emptied: so no depth of nesting costs descriptors or stack.
-    """
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError):
-        if not os.path.isdir(path):
-            raise
-        while not _is_removed(path):
-            pass
-
-
-def _is_removed(path: str) -> bool:
-    """Empty the directory `path` and remove it; false if another removal of it moved something in."""
-    try:
-        top = _open_writable(path)
-        try:
-            _empty(top)
-        finally:
-            os.close(top)
-        os.rmdir(path)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        if error.errno != errno.ENOTEMPTY:
-            raise
-        return False
-    return True
-
-
-def _empty(top: int) -> None:
-    unique = f"{_LIFTED}{os.urandom(4).hex()}-"  # an interrupted removal may have left its own
-    serial = count()
-    while directories := _unlink_files(top):
-        for name in directories:
-            with suppress(FileNotFoundError):
-                _lift_children(name, top, unique, serial)
-                os.rmdir(name, dir_fd=top)
-
-
-def _lift_children(name: str, top: int, unique: str, serial: "count[int]") -> None:
-    descriptor = _open_writable(name, top)
-    try:
-        for child in _unlink_files(descriptor):
-            with suppress(FileNotFoundError):
-                _open_up(child, descriptor)
-                os.rename(child, f"{unique}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
-    finally:
-        os.close(descriptor)
-
-
-def _unlink_files(directory: int) -> list[str]:
-    """Unlink everything in `directory` but its subdirectories, and name those."""
-    with os.scandir(directory) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
-        if not is_directory:
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=directory)
-    return [name for name, is_directory in found if is_directory]
-
-
-def _open_up(name: str, parent: int | None) -> None:
-    """Give a directory's owner back what a layer's mode took; changing ``..`` by a rename needs it too."""
-    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if status.st_mode & 0o700 != 0o700:
-        os.chmod(name, 0o700, dir_fd=parent)
-
-
-def _open_writable(name: str, parent: int | None = None) -> int:
-    _open_up(name, parent)
-    return os.open(name, _DIRECTORY, dir_fd=parent)

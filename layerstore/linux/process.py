@@ -19,6 +19,7 @@ from layerstore.linux.call import by_machine, encoded, libc, numbered
 
 CLONE_PIDFD = 0x1000
 CLONE_FS = 0x200
+CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUTS = 0x4000000
@@ -74,13 +75,15 @@ def clone3(flags: int, *, cgroup: int | None = None) -> tuple[int, int]:
     """clone3(2) as a fork into new namespaces: (process id, its pidfd), in the child (0, -1).
 
     `cgroup` is a descriptor of the cgroup v2 directory that the child starts in. The interpreter's own state
-    is looked after as ``os.fork`` does it; as with that, only a process with one thread should call.
+    is looked after as ``os.fork`` does it; as with that, only a process with one thread should call. With
+    CLONE_PARENT in `flags` the child is one of the caller's parent.
     """
     pidfd = c_int(-1)
+    exit_signal = 0 if flags & CLONE_PARENT else _SIGCHLD  # else the kernel takes the caller's own
     if cgroup is not None:
         flags |= CLONE_INTO_CGROUP
     arguments = struct.pack(
-        "11Q", flags | CLONE_PIDFD, addressof(pidfd), 0, 0, _SIGCHLD, 0, 0, 0, 0, 0, cgroup or 0
+        "11Q", flags | CLONE_PIDFD, addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, cgroup or 0
     )
     _before_fork()
     try:

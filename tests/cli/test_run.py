@@ -59,8 +59,8 @@ def test_what_runs_gives_its_output_and_status(
         (["--rm", "busybox", "/nothing"], 127, "cannot find /nothing"),
         (["--rm", "busybox", "/etc"], 126, "/etc"),
         (["--rm", "--pull", "never", "absent:1"], 125, "no such image: absent:1"),
-        (["--rm", "-t", "busybox"], 125, "cannot give a container a terminal"),
-        (["busybox"], 125, "cannot keep a container"),
+        (["--rm", "-it", "busybox"], 125, "the input device is not a TTY"),
+        (["--rm", "--restart", "always", "busybox"], 125, "cannot both restart a container and remove it"),
         (["--rm", "-e", "=x", "busybox"], 125, "invalid environment variable"),
         (["--rm", "--network", "bridge", "busybox"], 125, "--network"),
     ],
@@ -100,6 +100,6 @@ def test_starting_a_container_imports_nothing_heavy(store: Path) -> None:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     imported = result.stdout.split()
-    assert "runner.launch" in imported
+    assert "lstore.engine.containers.start" in imported
     heavy = ("requests", "rich", "cryptography", "zstandard", "isal")
     assert [name for name in heavy if name in imported] == []

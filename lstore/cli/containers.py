@@ -1,0 +1,65 @@
+"""What the commands for containers share: statuses, ids in files, joined streams, and several at once."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+
+from layerstore.errors import EXIT_USAGE, LstoreError, UsageError
+from lstore.engine.containers.attach import Joining
+from runner.keys import DEFAULT, parse_keys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from lstore.cli.flags import Given
+    from lstore.cli.session import Session
+
+
+@contextmanager
+def exits_as_run() -> Iterator[None]:
+    """Errors have docker's statuses of ``run``: 125 at least, since less is the container's own."""
+    try:
+        yield
+    except LstoreError as error:
+        error.exit_status = max(error.exit_status, EXIT_USAGE)
+        raise
+
+
+def joining_of(given: Given, *, sends_input: bool) -> Joining:
+    """How our streams are joined with a container's. Raises `UsageError` for keys that are none."""
+    keys = given.text("detach_keys")
+    return Joining(sends_input, given.is_on("sig_proxy"), parse_keys(DEFAULT if keys is None else keys))
+
+
+def refuse_pipe() -> None:
+    """Raises `UsageError` where our input, which is to be a terminal, is none: docker's "not a TTY"."""
+    if not os.isatty(0):
+        raise UsageError("the input device is not a TTY", hint="leave out -t")
+
+
+def write_cidfile(path: str | None, identifier: str) -> None:
+    """Write the id to a file that is not there yet, if `path` names one. Raises `UsageError`."""
+    if path is None:
+        return
+    try:
+        with open(path, "x", encoding="ascii") as stream:
+            stream.write(identifier)
+    except FileExistsError as error:
+        raise UsageError(
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        ) from error
+
+
+def for_each(session: Session, names: Iterable[str], act: Callable[[str], object]) -> int:
+    """Do it to each container, and print its name as it was given; the exit status of those that failed together."""
+    failures: list[LstoreError] = []
+    for name in names:
+        try:
+            act(name)
+        except LstoreError as error:
+            failures.append(error)
+        else:
+            session.line(name)
+    return session.failed(failures)

@@ -1,0 +1,49 @@
+"""`pause`, `unpause`: all processes of a container stand still, by its control group's freezer."""
+
+from __future__ import annotations
+
+from layerstore.errors import Conflict, MissingFeature
+from lstore.engine.containers import places
+from lstore.engine.containers.talk import talking
+from lstore.engine.containers.upkeep import Container, look
+from runner import cgroups, events, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lstore.engine.engine import Engine
+
+
+def pause(engine: Engine, text: str) -> None:
+    """Let all processes of the container stand still. Raises `Conflict`, `MissingFeature`, `LaunchError`."""
+    container = look(engine, text)
+    if container.state.is_paused:
+        raise Conflict(f"container {container.config.name} is paused already")
+    with talking(container) as talk:
+        _group(container).freeze()
+        talk.ask(wire.PAUSED, b"\1")
+    events.record(places.containers_of(engine), "pause", container.config)
+
+
+def unpause(engine: Engine, text: str) -> None:
+    """Let them go on. Raises as `pause`."""
+    container = look(engine, text)
+    if not container.state.is_paused:
+        raise Conflict(f"container {container.config.name} is not paused")
+    with talking(container) as talk:
+        _group(container).thaw()
+        talk.ask(wire.PAUSED, b"\0")
+    events.record(places.containers_of(engine), "unpause", container.config)
+
+
+def thaw(container: Container) -> None:
+    """Let them go on towards the end that was asked for."""
+    _group(container).thaw()
+
+
+def _group(container: Container) -> cgroups.Group:
+    group = cgroups.load(container.home.path)
+    if group is None:
+        raise MissingFeature(
+            f"cannot pause {container.config.name}: it has no control group", hint="lstore info"
+        )
+    return group

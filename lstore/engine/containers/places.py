@@ -1,0 +1,70 @@
+"""Where a store's containers are, and finding one by what people call it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from layerstore.errors import Conflict, NotFound, UsageError
+from runner.home import Home, named
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lstore.engine.engine import Engine
+
+ID_LENGTH = 64
+_HEX = frozenset("0123456789abcdef")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}\Z")
+
+
+def containers_of(engine: Engine) -> str:
+    """The directory of all containers."""
+    return engine.store.layout.containers
+
+
+def snapshot_of(engine: Engine, identifier: str) -> str:
+    """The directory of what a container wrote."""
+    return os.path.join(engine.store.layout.snapshots, "active", identifier)
+
+
+def homes(engine: Engine) -> list[Home]:
+    """All containers' directories, those that are being made or removed too."""
+    containers = containers_of(engine)
+    try:
+        names = os.listdir(containers)
+    except FileNotFoundError:
+        return []
+    return [Home(containers, name) for name in sorted(names) if is_id(name)]
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the form of a container's whole id."""
+    return len(text) == ID_LENGTH and _HEX.issuperset(text)
+
+
+def check_name(name: str) -> str:
+    """`name`, which a container may have. Raises `UsageError`."""
+    if not _NAME.match(name):
+        raise UsageError(f"invalid container name {name[:128]!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed")
+    return name
+
+
+def find(engine: Engine, text: str) -> Home:
+    """The container whose id, name or unique prefix of an id `text` is: docker's order.
+
+    Raises `NotFound`, and `Conflict` for a prefix of several.
+    """
+    containers = containers_of(engine)
+    if is_id(text) and os.path.isdir(os.path.join(containers, text)):
+        return Home(containers, text)
+    identifier = named(containers, text.removeprefix("/")) if _NAME.match(text.removeprefix("/")) else None
+    if identifier is not None:
+        return Home(containers, identifier)
+    found = [home for home in homes(engine) if text and home.id.startswith(text)]
+    if len(found) > 1:
+        raise Conflict(
+            f"several containers have ids that start with {text}: {', '.join(h.id[:12] for h in found)}"
+        )
+    if not found:
+        raise NotFound(f"no such container: {text}", hint="lstore ps --all")
+    return found[0]

@@ -1,0 +1,202 @@
+"""Noticing what was killed, and clearing it away: half-made containers, and those whose monitor is gone.
+
+Every command that looks at a container comes by here, so that what it sees is true.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from layerstore import linux
+from layerstore.disk.publish import TEMPORARY_PREFIX
+from layerstore.disk.removal import remove_tree
+from layerstore.errors import LstoreError, NotFound
+from layerstore.value import Value
+from lstore.engine.containers import places
+from lstore.engine.containers.removal import remove_files
+from runner import cgroups, events
+from runner.container import ContainerConfig, ContainerState, now
+from runner.home import Home, boot_id, process_start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lstore.engine.engine import Engine
+
+KILLED = 137
+_AFTER_REBOOT = 255  # docker's status for an end that nobody saw
+
+
+class Container(Value):
+    """One container as it is now."""
+
+    home: Home
+    config: ContainerConfig
+    state: ContainerState
+
+    @property
+    def short_id(self) -> str:
+        """The id as lists show it."""
+        return self.config.id[:12]
+
+
+def look(engine: Engine, text: str) -> Container:
+    """The container that `text` names, cleared up if it needs to be. Raises `NotFound`, `Conflict`."""
+    home = places.find(engine, text)
+    container = examine(engine, home)
+    if container is None:
+        raise NotFound(f"no such container: {text}", hint="lstore ps --all")
+    return container
+
+
+def examine(engine: Engine, home: Home) -> Container | None:
+    """The container in `home`, cleared up; None where it is gone, or not yet there."""
+    try:
+        state = home.state()
+        if state.status in ("creating", "removing"):
+            _finish(engine, home)
+            return None
+        config = home.config()
+        if state.is_alive and not home.is_monitored():
+            return _bury(engine, home)
+        if state.status == "exited" and config.is_removed_at_end and not home.is_monitored():
+            _remove_late(engine, home, config)
+            return None
+    except NotFound:
+        return None
+    return Container(home, config, state)
+
+
+def examine_all(engine: Engine) -> Iterator[Container]:
+    """Every container, cleared up. One that is damaged is left out, with a warning."""
+    for home in places.homes(engine):
+        try:
+            container = examine(engine, home)
+        except LstoreError as error:
+            _warn(error.message)
+            continue
+        if container is not None:
+            yield container
+
+
+def sweep(engine: Engine) -> None:
+    """Clear up everything that was killed, and what removals left."""
+    for _ in examine_all(engine):
+        pass
+    containers = places.containers_of(engine)
+    if os.path.isdir(containers):
+        for name in os.listdir(containers):
+            if name.startswith(TEMPORARY_PREFIX):
+                remove_tree(os.path.join(containers, name))
+
+
+def _finish(engine: Engine, home: Home) -> None:
+    """Remove what a killed creation or removal left; nothing while it is under way."""
+    lock = home.try_lock()
+    if lock is None:
+        return
+    try:
+        if home.state().status in ("creating", "removing"):
+            _remove(engine, home)
+    finally:
+        lock.close()
+
+
+def _remove(engine: Engine, home: Home) -> None:
+    try:
+        name = home.config().name
+    except NotFound:
+        name = _name_of(engine, home.id)
+    remove_files(home, places.containers_of(engine), name, places.snapshot_of(engine, home.id))
+
+
+def _name_of(engine: Engine, identifier: str) -> str:
+    """The name that was reserved for a container whose configuration was not written any more."""
+    names = os.path.join(places.containers_of(engine), "names")
+    if os.path.isdir(names):
+        for name in os.listdir(names):
+            if os.readlink(os.path.join(names, name)) == identifier:
+                return name
+    return ""
+
+
+def _bury(engine: Engine, home: Home) -> Container | None:
+    """Clear up behind a monitor that was killed, or a machine that went down."""
+    lock = home.lock()
+    try:
+        config, state = home.config(), home.state()
+        if not state.is_alive or home.is_monitored():  # somebody else was faster
+            return Container(home, config, state)
+        is_rebooted = state.boot != boot_id()
+        if not is_rebooted:
+            _warn(f"the monitor of container {config.name} was killed: its processes are ended now")
+            _end_processes(state)
+        group = cgroups.load(home.path)
+        if group is not None:
+            group.remove()
+        why = "the machine went down" if is_rebooted else "its monitor was killed"
+        status = _AFTER_REBOOT if is_rebooted else KILLED
+        state = state.but(
+            status="exited",
+            pid=0,
+            pid_start=0,
+            exit_code=status,
+            error=why,
+            finished_at=now(),
+            is_paused=False,
+        )
+        home.write_state(state)
+        events.record(places.containers_of(engine), "die", config, exitCode=str(status))
+        if config.is_removed_at_end:
+            _remove(engine, home)
+            events.record(places.containers_of(engine), "destroy", config)
+            return None
+        return Container(home, config, state)
+    finally:
+        lock.close()
+
+
+def _end_processes(state: ContainerState) -> None:
+    """End the first process, and so all: set-user-id programs survive the death of their parent."""
+    if not state.pid or process_start(state.pid) != state.pid_start:
+        return
+    try:
+        pidfd = os.pidfd_open(state.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if process_start(state.pid) == state.pid_start:
+            linux.pidfd_send_signal(pidfd, signal.SIGKILL)
+            wait_for_end(pidfd)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(pidfd)
+
+
+def wait_for_end(pidfd: int) -> None:
+    """Wait until the process has ended; its own parent, or whoever took its place, reaps it."""
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
+
+
+def _remove_late(engine: Engine, home: Home, config: ContainerConfig) -> None:
+    lock = home.try_lock()
+    if lock is None:
+        return
+    try:
+        _remove(engine, home)
+        events.record(places.containers_of(engine), "destroy", config)
+    finally:
+        lock.close()
+
+
+def _warn(message: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning("%s", message)

@@ -1,0 +1,182 @@
+"""A container's directory: what is in it, and under which lock it changes.
+
+    CONTAINERS/ID/lock        held, exclusively, by whoever changes the container
+    CONTAINERS/ID/monitor     held by the monitor for as long as it lives; so nobody has to believe a process id
+    CONTAINERS/ID/config      `ContainerConfig`
+    CONTAINERS/ID/state       `ContainerState`; while a monitor lives, it alone writes this
+    CONTAINERS/ID/log, log.1  what the container wrote, the newest in `log` (`runner.log_file`)
+    CONTAINERS/ID/socket      where the monitor listens (`runner.wire`)
+    CONTAINERS/names/NAME     a symbolic link to the ID: reserving a name is making the link
+
+The order: the directory, then its name; a name goes before its directory. A directory whose status is
+"creating" and whose lock is free belongs to a creator that was killed, and may go.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from layerstore.disk import locks
+from layerstore.disk.publish import move, remove_file, stage_bytes, write_file
+from layerstore.errors import Conflict, NotFound, StoreDamaged, storage_error
+from runner import record
+from runner.confinement import Confinement, Device, ResourceLimit, Sharing
+from runner.container import ContainerConfig, ContainerState, Probe
+from runner.health import HealthCheck
+from runner.limits import Limits, Throttle
+from runner.restart import RestartPolicy
+from runner.spec import Mount, Names, ProcessSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from layerstore.disk.locks import FileLock
+
+NAMES = "names"
+_MAX_FILE = 4 << 20
+INNER = (
+    ProcessSpec, Mount, Names, Limits, Throttle, Confinement, Sharing, Device, ResourceLimit, RestartPolicy,
+    HealthCheck,
+)  # fmt: skip
+
+
+class Home:
+    """The directory of one container."""
+
+    __slots__ = ("id", "path")
+
+    def __init__(self, containers: str, identifier: str) -> None:
+        self.id = identifier
+        self.path = os.path.join(containers, identifier)
+
+    def file(self, name: str) -> str:
+        """The path of one of its files."""
+        return os.path.join(self.path, name)
+
+    def make(self) -> FileLock:
+        """Make the directory, in status "creating"; its lock, held. Raises `StorageError`."""
+        try:
+            os.makedirs(self.path, mode=0o711)
+            lock = locks.open_lock(self.file("lock"))
+            lock.exclusive()
+            move(stage_bytes(self.file("state"), record.dump(ContainerState("creating"))), self.file("state"))
+        except OSError as error:
+            raise storage_error(error, f"make a container in {self.path}") from error
+        return lock
+
+    def lock(self) -> FileLock:
+        """The container's lock, waited for. Raises `NotFound` where the container is gone by then."""
+        try:
+            lock = locks.open_lock(self.file("lock"), create=False)
+        except FileNotFoundError as error:
+            raise NotFound(f"no such container: {self.id}") from error
+        lock.exclusive()
+        if not lock.is_current():
+            lock.close()
+            raise NotFound(f"no such container: {self.id}")
+        return lock
+
+    def try_lock(self) -> FileLock | None:
+        """The container's lock, or None while somebody has it. Raises `NotFound`."""
+        try:
+            lock = locks.open_lock(self.file("lock"), create=False)
+        except FileNotFoundError as error:
+            raise NotFound(f"no such container: {self.id}") from error
+        if lock.try_exclusive() and lock.is_current():
+            return lock
+        lock.close()
+        return None
+
+    def is_monitored(self) -> bool:
+        """Whether a monitor lives."""
+        try:
+            lock = locks.open_lock(self.file("monitor"), create=False)
+        except FileNotFoundError:
+            return False
+        try:
+            return not lock.try_shared()
+        finally:
+            lock.close()
+
+    def config(self) -> ContainerConfig:
+        """Raises `NotFound`, `StoreDamaged`."""
+        return record.load(self._read("config"), ContainerConfig, INNER, f"container {self.id[:12]}")
+
+    def state(self) -> ContainerState:
+        """Raises `NotFound`, `StoreDamaged`."""
+        return record.load(
+            self._read("state"), ContainerState, (Probe,), f"the state of container {self.id[:12]}"
+        )
+
+    def write_config(self, config: ContainerConfig) -> None:
+        """Durable. The caller holds the lock."""
+        self._write("config", record.dump(config))
+
+    def write_state(self, state: ContainerState) -> None:
+        """Durable. The caller is the monitor, or holds the lock while there is none."""
+        self._write("state", record.dump(state))
+
+    def _read(self, name: str) -> bytes:
+        try:
+            fd = os.open(self.file(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotFound(f"no such container: {self.id}") from error
+        except OSError as error:
+            raise StoreDamaged(f"cannot read {self.file(name)}: {error.strerror}") from error
+        with open(fd, "rb") as stream:
+            return stream.read(_MAX_FILE)
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            write_file(self.file(name), data, mode=0o600)
+        except OSError as error:
+            raise storage_error(error, f"write {self.file(name)}") from error
+
+
+def reserve_name(containers: str, name: str, identifier: str) -> None:
+    """Let `name` stand for the container `identifier`. Raises `Conflict` where it stands for another one."""
+    path = os.path.join(containers, NAMES, name)
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.symlink(identifier, path)
+    except FileExistsError as error:
+        holder = named(containers, name)
+        if holder == identifier:
+            return
+        raise Conflict(
+            f"the name {name!r} is in use by container {(holder or '')[:12]}", hint=f"lstore rm {name}"
+        ) from error
+    except OSError as error:
+        raise storage_error(error, f"reserve the name {name}") from error
+
+
+def release_name(containers: str, name: str, identifier: str) -> None:
+    """Let `name` go, if it stands for `identifier`. Idempotent."""
+    if named(containers, name) == identifier:
+        remove_file(os.path.join(containers, NAMES, name))
+
+
+def named(containers: str, name: str) -> str | None:
+    """The id that `name` stands for."""
+    try:
+        return os.readlink(os.path.join(containers, NAMES, name))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR):
+            return None
+        raise
+
+
+def process_start(pid: int) -> int:
+    """When process `pid` started, in the kernel's ticks since boot: proc(5) stat, field 22; 0 without one."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            text = stream.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(text[text.rindex(b")") + 2 :].split()[19])
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from any other."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return stream.read().strip()

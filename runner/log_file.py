@@ -1,0 +1,98 @@
+"""What a container wrote, as lines of JSON with stream and time: docker's format "json-file", rotated and bounded.
+
+A line that is longer than `MAX_LINE` comes in pieces; only the last one ends in a newline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from layerstore.disk.publish import move
+from runner.container import now
+
+MAX_LINE = 16 << 10
+NAME = "log"
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def log_path(directory: str, age: int = 0) -> str:
+    """The log file of a container's `directory`; the larger `age`, the older."""
+    return os.path.join(directory, f"{NAME}.{age}" if age else NAME)
+
+
+class LogFile:
+    """The log of one container, appended to.
+
+    A log that cannot be written (a full disk) loses lines, and never stops the container.
+    """
+
+    def __init__(self, directory: str, *, max_size: int, max_files: int) -> None:
+        self._directory = directory
+        self._max_size = max_size
+        self._max_files = max_files
+        self._rests: dict[str, bytes] = {}
+        self._open()
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Append what came on `stream`, "stdout" or "stderr"; a line that has not ended waits for its end."""
+        *lines, rest = (self._rests.get(stream, b"") + data).split(b"\n")
+        moment = now()
+        text = "".join(_records(stream, line + b"\n", moment) for line in lines)
+        while len(rest) >= MAX_LINE:
+            text += _record(stream, rest[:MAX_LINE], moment)
+            rest = rest[MAX_LINE:]
+        self._rests[stream] = rest
+        self._append(text)
+
+    def finish(self) -> None:
+        """Append lines that will not end any more."""
+        text = "".join(_record(stream, rest, now()) for stream, rest in self._rests.items() if rest)
+        self._rests.clear()
+        self._append(text)
+
+    def close(self) -> None:
+        """Close the file. The log is not to be used any more."""
+        os.close(self._fd)
+
+    def _open(self) -> None:
+        self._fd = os.open(log_path(self._directory), _FLAGS, 0o640)
+        self._size = os.fstat(self._fd).st_size
+
+    def _append(self, text: str) -> None:
+        if not text:
+            return
+        data = text.encode()
+        try:
+            if self._size and self._size + len(data) > self._max_size:
+                self._rotate()
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+            self._size += len(data)
+        except OSError:
+            return
+
+    def _rotate(self) -> None:
+        last = self._max_files - 1
+        for age in range(last, 0, -1):
+            source = log_path(self._directory, age - 1)
+            if os.path.lexists(source):
+                move(source, log_path(self._directory, age))
+        if last == 0:
+            os.unlink(log_path(self._directory))
+        os.close(self._fd)
+        self._open()
+
+
+def _records(stream: str, line: bytes, moment: str) -> str:
+    """A whole line, in pieces where it is long."""
+    if len(line) <= MAX_LINE:
+        return _record(stream, line, moment)
+    pieces = (line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE))
+    return "".join(_record(stream, piece, moment) for piece in pieces)
+
+
+def _record(stream: str, line: bytes, moment: str) -> str:
+    text = json.dumps(line.decode(errors="replace"), ensure_ascii=False)
+    return f'{{"log":{text},"stream":"{stream}","time":"{moment}"}}\n'

@@ -1,0 +1,310 @@
+"""The monitor: one small process per container, which outlives whoever started it. Stage "process" of docs/flow.md.
+
+It is the parent of the container's first process, owns its input and output, keeps its log, serves clients
+(`runner.wire`), writes down how it ends, and starts it again where its policy says so. It holds the lock
+``monitor`` in the container's directory for as long as it lives; when it is killed, the kernel kills the
+container's first process, and so all of it.
+
+Imports are what costs a monitor memory: this module and those below it take care.
+"""
+
+from __future__ import annotations
+
+import _socket  # socket's own module costs 6 ms and half a megabyte in each monitor
+import os
+import signal
+import struct
+import time
+
+from layerstore import linux
+from layerstore.disk import locks
+from layerstore.disk.publish import remove_file
+from layerstore.errors import EXIT_USAGE, LaunchError, LstoreError
+from runner import cgroups, events, launch, order, wire
+from runner.audience import Audience
+from runner.checks import Checks
+from runner.container import now
+from runner.failure import to_report
+from runner.home import Home, boot_id, process_start
+from runner.launch import Surroundings, close_all_but
+from runner.log_file import LogFile
+from runner.loop import READABLE, Loop
+from runner.restart import RestartPolicy, next_wait
+from runner.stdio import Stdio
+from runner.streams import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from layerstore.mount import MountStack
+    from runner.audience import Client
+    from runner.container import ContainerState
+    from runner.order import Order
+
+_STREAM_NAMES = {wire.OUTPUT: "stdout", wire.ERRORS: "stderr"}
+_MAX_ORDER = 16 << 20
+
+
+def main(attach: Callable[[MountStack, str], None], remove: Callable[[Order], None]) -> NoReturn:
+    """Become the monitor that the order on `order.ORDER_FD` asks for; never returns.
+
+    `attach` mounts a root filesystem, `remove` removes all that is a container's.
+    """
+    if os.fork():
+        os._exit(0)  # so that nobody has to wait for the monitor
+    wanted = order.parse(_read_all(order.ORDER_FD))
+    kept = (order.REPORT_FD, order.LOCK_FD, *((order.CLIENT_FD,) if wanted.has_client else ()))
+    close_all_but(0, 1, 2, *kept)
+    os.chdir("/")
+    try:
+        monitor = Monitor(wanted, attach)
+        monitor.start()
+    except BaseException as error:
+        os.write(order.REPORT_FD, to_report(error))
+        os._exit(1)
+    os.write(order.REPORT_FD, order.STARTED)
+    os.close(order.REPORT_FD)
+    os.close(order.LOCK_FD)
+    monitor.attend()
+    if wanted.config.is_removed_at_end:
+        remove(wanted)
+    os._exit(0)
+
+
+def _read_all(fd: int) -> bytes:
+    with open(fd, "rb") as stream:
+        return stream.read(_MAX_ORDER)
+
+
+class Monitor:
+    """One container under way."""
+
+    def __init__(self, wanted: Order, attach: Callable[[MountStack, str], None]) -> None:
+        self._order = wanted
+        self._config = wanted.config
+        self._attach = attach
+        self._home = Home(wanted.containers, wanted.config.id)
+        self._lock = locks.open_lock(self._home.file("monitor"))
+        self._lock.exclusive()
+        self._policy = wanted.config.restart
+        self._loop = Loop()
+        self._log = LogFile(
+            self._home.path, max_size=wanted.config.log_size, max_files=wanted.config.log_files
+        )
+        self._audience = Audience(
+            self._loop, on_message=self._on_message, on_gone=self._on_gone, on_change=self._balance
+        )
+        self._streams = Streams(self._loop, self._on_output, self._on_full)
+        self._checks = Checks(self._loop, self._config, self._on_health)
+        self._state = self._home.state()
+        self._pid = self._pidfd = -1
+        self._began = 0.0
+        self._wait = 0.0
+        self._is_interrupted = False
+
+    def start(self) -> None:
+        """Start the container's first process and write down that it runs. Raises `LaunchError`."""
+        self._listen()
+        if self._order.has_client:
+            connection = _socket.socket(fileno=order.CLIENT_FD)
+            self._audience.admit(connection, wire.OUTPUT + wire.ERRORS + wire.EXITED)
+        self._state = self._state.but(restarts=0, is_stopped=False, health="", failing=0, probes=())
+        self._launch()
+
+    def attend(self) -> None:
+        """See the container to its final end."""
+        self._loop.run()
+        self._log.close()
+        if self._audience.laggards():
+            self._linger()
+
+    def _listen(self) -> None:
+        remove_file(self._home.file(wire.SOCKET))
+        self._server = wire.listen(self._home.path)
+        self._audience.listen(self._server)
+        reader, writer = os.pipe()
+        for fd in (reader, writer):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(writer)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+        def interrupted() -> None:
+            os.read(reader, 64)
+            self._interrupt()
+
+        self._loop.watch(reader, READABLE, interrupted)
+
+    def _launch(self) -> None:
+        around = Surroundings(self._home.path, self._attach, self._config.network, self._stdio())
+        try:
+            self._pid, self._pidfd = launch.start(self._order.stack, self._config.spec, around)
+            self._streams.begin()
+            if self._order.rows:
+                self._streams.resize(self._order.rows, self._order.columns)
+        except BaseException:
+            self._streams.finish()
+            raise
+        self._began = time.monotonic()
+        self._state = self._state.but(
+            status="running",
+            pid=self._pid,
+            pid_start=process_start(self._pid),
+            boot=boot_id(),
+            exit_code=0,
+            error="",
+            started_at=now(),
+            is_paused=False,
+            is_oom_killed=False,
+            health="starting" if self._config.health else "",
+        )
+        self._home.write_state(self._state)
+        events.record(self._order.containers, "start", self._config)
+        self._loop.watch(self._pidfd, READABLE, self._on_end)
+        self._checks.begin(self._state)
+
+    def _stdio(self) -> Stdio:
+        if self._config.has_terminal:
+            return self._streams.open_terminal()
+        return self._streams.open_pipes(has_input=self._config.has_input)
+
+    # What the container does
+
+    def _on_output(self, kind: bytes, data: bytes) -> None:
+        self._log.write(_STREAM_NAMES[kind], data)
+        self._audience.tell(kind, data)
+
+    def _on_health(self, state: ContainerState, changed: str) -> None:
+        self._state = state
+        self._home.write_state(state)
+        if changed:
+            events.record(self._order.containers, f"health_status: {changed}", self._config)
+
+    def _on_end(self) -> None:
+        """The first process has ended, and with it all others of its namespace."""
+        self._loop.forget(self._pidfd)
+        status = launch.exit_status(self._pid)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self._end_group()
+        self._checks.end()
+        self._loop.disarm("kill")
+        self._streams.finish()
+        self._log.finish()
+        ran = time.monotonic() - self._began
+        wants_restart = not (
+            self._state.is_stopped or self._is_interrupted or self._config.is_removed_at_end
+        ) and self._policy.wants_restart(status, self._state.restarts)
+        self._write_end(status, "restarting" if wants_restart else "exited")
+        events.record(self._order.containers, "die", self._config, exitCode=str(status))
+        self._audience.dismiss(status, is_last=not wants_restart)
+        if wants_restart:
+            self._wait = next_wait(self._wait, ran)
+            self._loop.alarm("restart", self._wait, self._restart)
+        else:
+            self._loop.stop()
+
+    def _end_group(self) -> None:
+        group = cgroups.load(self._home.path)
+        if group is not None and cgroups.oom_kills(group):
+            self._state = self._state.but(is_oom_killed=True)
+            events.record(self._order.containers, "oom", self._config)
+        cgroups.remove(self._home.path)
+
+    def _write_end(self, status: int, name: str) -> None:
+        self._state = self._state.but(
+            status=name, pid=0, pid_start=0, exit_code=status, finished_at=now(), is_paused=False
+        )
+        self._home.write_state(self._state)
+
+    def _restart(self) -> None:
+        self._state = self._state.but(restarts=self._state.restarts + 1)
+        try:
+            self._launch()
+        except LstoreError as error:
+            status = error.exit_status if isinstance(error, LaunchError) else EXIT_USAGE
+            self._state = self._state.but(error=error.message)
+            self._write_end(status, "exited")
+            events.record(self._order.containers, "die", self._config, exitCode=str(status))
+            self._audience.dismiss(status, is_last=True)
+            self._loop.stop()
+
+    def _interrupt(self) -> None:
+        """The machine goes down: end the container in its own way, and let it be as it was for next time."""
+        self._is_interrupted = True
+        if self._pidfd < 0:
+            self._give_up_waiting()
+            return
+        self._signal(self._config.stop_signal)
+        self._loop.alarm("kill", self._config.stop_timeout, lambda: self._signal(signal.SIGKILL))
+
+    def _give_up_waiting(self) -> None:
+        self._loop.disarm("restart")
+        self._write_end(self._state.exit_code, "exited")
+        self._loop.stop()
+
+    # What clients say
+
+    def _on_message(self, client: Client, kind: bytes, data: bytes) -> None:
+        if kind == wire.INPUT:
+            self._streams.put(data)
+        elif kind == wire.END_OF_INPUT:
+            if self._config.closes_input:
+                self._streams.end_input()
+        elif kind == wire.RESIZE:
+            self._streams.resize(*struct.unpack("HH", data))
+        elif kind == wire.WATCH:
+            client.wants = data + wire.EXITED
+            self._audience.send(client, wire.DONE)
+        else:
+            self._on_command(client, kind, data)
+
+    def _on_command(self, client: Client, kind: bytes, data: bytes) -> None:
+        try:
+            if kind == wire.SIGNAL:
+                self._signal(data[0])
+            elif kind == wire.STOPPING:
+                self._write_intention(self._state.but(is_stopped=True))
+                if self._pidfd < 0:
+                    self._give_up_waiting()
+            elif kind == wire.POLICY:
+                self._policy = RestartPolicy.parse(data.decode())
+            elif kind == wire.PAUSED:
+                self._write_intention(self._state.but(is_paused=data == b"\1"))
+        except (LstoreError, OSError) as error:
+            self._audience.send(client, wire.FAILED + str(error).encode()[: wire.MAX_DATA])
+        else:
+            self._audience.send(client, wire.DONE)
+
+    def _write_intention(self, state: ContainerState) -> None:
+        self._state = state
+        self._home.write_state(state)
+
+    def _signal(self, number: int) -> None:
+        if self._pidfd >= 0:
+            linux.pidfd_send_signal(self._pidfd, number)
+
+    def _on_gone(self, client: Client) -> None:
+        if self._config.closes_input and client.wants and not client.is_leaving:
+            self._streams.end_input()
+
+    def _on_full(self, is_full: bool) -> None:
+        self._audience.hold_input(is_held=is_full)
+
+    def _balance(self) -> None:
+        """Read no faster from the container than its clients read from us."""
+        self._streams.pause(is_paused=self._audience.is_lagging)
+
+    def _linger(self) -> None:
+        """Leave those clients that read slowly to a child: the container itself has ended."""
+        if os.fork():
+            return
+        self._lock.close()
+        self._server.close()
+        for client in self._audience.laggards():
+            client.connection.setblocking(True)
+            client.flush()
+        os._exit(0)
