@@ -1,7 +1,7 @@
 """The key of what a COPY takes: the same for the same content, wherever, whenever and by whomever it lies there.
 
 What counts: relative paths, kinds, modes, contents, symlink targets, which names are one file, and file
-capabilities; with `Fidelity.EXACT` owners and all portable attributes. What does not: times, inodes, the
+capabilities; with `Fidelity.EXACT` owners and all portable attributes of files. What does not: times, inodes, the
 order in which a directory lists its names, and in a build context the files' owners.
 """
 

@@ -39,7 +39,7 @@ class Fidelity(Enum):
     CONTENT = "content"
     """A build context: content, mode, file capabilities; whose the files are is the host's business."""
     EXACT = "exact"
-    """A stage's or an image's root: owners and all portable attributes too."""
+    """A stage's or an image's root: owners and all portable attributes of files too."""
 
 
 class Found(NamedTuple):

@@ -14,7 +14,8 @@ from layerstore.build.history import argument_line, created_by
 from layerstore.build.image_state import ImageState, apply_metadata
 from layerstore.build.instruction import Add, Arg, Cmd, Copy, Declaration, Env, Instruction, Run, Workdir
 from layerstore.build.stages import Origin, Stage, StageGraph
-from layerstore.errors import InvalidInput
+from layerstore.errors import InvalidInput, LimitExceeded
+from layerstore.oci.document import MAX_DOCUMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,14 @@ class Step:
 def evaluate(
     stage: Stage, base: StageState, graph: StageGraph, arguments: BuildArguments
 ) -> tuple[Step, ...]:
-    """The steps of `stage`, which starts with `base`. Its result is the last one's `Step.after`.
+    """The steps of `stage`, which starts with `base`. Its result is the last one's `Step.after`, or without any
+    step `base` itself.
 
-    Raises `DockerfileError` for what is wrong once variables are expanded.
+    Raises `DockerfileError` for what is wrong once variables are expanded, `LimitExceeded` for histories that
+    no configuration could hold.
     """
     steps: list[Step] = []
+    left = MAX_DOCUMENT
     state, has_own_cmd = base, False
     for number, (instruction, origins) in enumerate(zip(stage.instructions, stage.origins, strict=True)):
         if isinstance(instruction, Arg):
@@ -77,6 +81,9 @@ def evaluate(
         else:
             step = _expand(instruction, state, graph.escape, has_own_cmd=has_own_cmd)
         steps.append(replace(step, origins=origins, is_trigger=number < stage.triggers))
+        left -= sum(len(entry.created_by) for entry in step.after.image.history[len(state.image.history) :])
+        if left < 0:
+            raise LimitExceeded(f"cannot build {stage.name}: its history has more than {MAX_DOCUMENT} bytes")
         state, has_own_cmd = step.after, has_own_cmd or isinstance(instruction, Cmd)
     return tuple(steps)
 

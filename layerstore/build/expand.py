@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from layerstore.build.shell_pattern import replace, trim_prefix, trim_suffix
-from layerstore.errors import InvalidInput
+from layerstore.errors import InvalidInput, LimitExceeded
 
 MAX_NESTING: Final = 50
 """``${a:-${b:-…}}`` inside each other."""
+MAX_EXPANSION: Final = 1 << 20
+"""Characters that variables may add to one text: ``ENV A=$A$A`` doubles every time it is said."""
 _SPECIAL: Final = frozenset("@*#?-$!0")
 """POSIX's special parameters, XCU 2.5.2: always unset here."""
 _NO_SPACE: Final = frozenset("\x1c\x1d\x1e\x1f")  # spaces to Python, not to Unicode and Go
@@ -62,28 +64,28 @@ class _Words:
 
     def __init__(self) -> None:
         self._done: list[str] = []
-        self._word = ""
+        self._word: list[str] = []
 
     def add(self, text: str) -> None:
         """More text, in which spaces separate."""
         for char in text:
-            if not is_space(char):
-                self._word += char
-            else:
+            if is_space(char):
                 self._end()
+            else:
+                self._word.append(char)
 
     def add_quoted(self, text: str) -> None:
         """More text, in which they do not."""
-        self._word += text
+        self._word.append(text)
 
     def finished(self) -> list[str]:
         self._end()
         return self._done
 
     def _end(self) -> None:
-        if self._word:
-            self._done.append(self._word)
-            self._word = ""
+        if word := "".join(self._word):
+            self._done.append(word)
+        self._word.clear()
 
 
 class _Reader:
@@ -93,6 +95,7 @@ class _Reader:
         self._at = 0
         self._depth = 0
         self._variables = variables
+        self._left = MAX_EXPANSION
         self.matched: set[str] = set()
         self.unmatched: set[str] = set()
 
@@ -210,6 +213,7 @@ class _Reader:
             return _trimmed(kind, word, value or "")
         if value is not None:
             self.matched.add(name)
+            self._spend(value)
         is_missing = value is None or (counts_empty and not value)
         return self._defaulted(kind, name, word, value or "", is_missing=is_missing)
 
@@ -259,8 +263,17 @@ class _Reader:
 
     def _value(self, name: str) -> str | None:
         value = self._variables.get(name)
-        (self.unmatched if value is None else self.matched).add(name)
+        if value is None:
+            self.unmatched.add(name)
+            return None
+        self.matched.add(name)
+        self._spend(value)
         return value
+
+    def _spend(self, value: str) -> None:
+        self._left -= len(value)
+        if self._left < 0:
+            raise LimitExceeded(f"cannot expand variables to more than {MAX_EXPANSION} characters")
 
 
 def _is_name(char: str) -> bool:

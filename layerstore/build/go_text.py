@@ -18,6 +18,8 @@ _UNITS: Final = {
     "h": 3_600_000_000_000,
 }
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")  # both letters that look like mu
+_MAX_NUMBER: Final = 40
+"""Characters of a number or a duration that are looked at."""
 _MAX_DURATION: Final = (1 << 63) - 1
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -36,6 +38,8 @@ _ESCAPES: Final = {
 def parse_duration(text: str) -> int | None:
     """Nanoseconds of ``1h30m``, ``1.5s``, ``-2ms`` or ``0``; None for anything else. Go's ``time.ParseDuration``."""
     sign = -1 if text.startswith("-") else 1
+    if len(text) > _MAX_NUMBER:
+        return None
     body = text[1:] if text[:1] in ("-", "+") else text
     if body == "0":
         return 0
@@ -48,6 +52,14 @@ def parse_duration(text: str) -> int | None:
     if not body or position != len(body) or total > _MAX_DURATION:
         return None
     return sign * total
+
+
+def parse_natural(text: str, most: int) -> int | None:
+    """The number of plain digits up to `most`; None for anything else."""
+    if not (text.isascii() and text.isdigit()) or len(text) > _MAX_NUMBER:
+        return None
+    number = int(text)
+    return number if number <= most else None
 
 
 def show_duration(nanoseconds: int) -> str:
@@ -110,7 +122,7 @@ def parse_boolean(text: str) -> bool | None:
 def parse_size(text: str) -> int | None:
     """Bytes of ``64m``, ``1.5g`` or ``1024``, by powers of 1024; None for anything else."""
     match = _SIZE.fullmatch(text)
-    if match is None:
+    if match is None or len(text) > _MAX_NUMBER:
         return None
     power = "kmgtp".find(match[2].lower()) + 1 if match[2] else 0
     return int(float(match[1]) * 1024**power)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from layerstore.build.arguments import go_variant
+from layerstore.build.go_text import parse_natural
 from layerstore.build.instruction import (
     Cmd,
     Entrypoint,
@@ -239,12 +240,8 @@ def _merged(env: tuple[str, ...], pairs: Iterable[tuple[str, str]]) -> tuple[str
 
 
 def _check_signal(text: str) -> None:
-    if text.isascii() and text.isdigit():
-        if 0 < int(text) <= _MAX_SIGNAL:
-            return
-    elif text.upper().removeprefix("SIG") in _SIGNALS:
-        return
-    raise InvalidInput(f"invalid signal: {text}")
+    if not parse_natural(text, _MAX_SIGNAL) and text.upper().removeprefix("SIG") not in _SIGNALS:
+        raise InvalidInput(f"invalid signal: {text}")
 
 
 def _healthcheck(instruction: Healthcheck) -> Object:

@@ -115,7 +115,7 @@ class Run(Instruction):
     network: Network = "default"
     security: Security = "sandbox"
     script: InlineFile | None = None
-    """A heredoc that starts with ``#!``: to be executed as ``/dev/pipes/NAME``."""
+    """A heredoc that starts with ``#!``: to be there as ``/dev/pipes/NAME``, which `command` executes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def _with_heredocs(statement: Statement, command: CommandLine) -> tuple[CommandL
         return CommandLine((whole,), is_shell=True), None
     if first.content.startswith("#!"):
         script = InlineFile(first.name, first.text)
-        return CommandLine((f"/dev/pipes/{first.name}",), is_shell=False), script
+        return CommandLine((f"/dev/pipes/{first.name}",), is_shell=True), script
     return CommandLine((first.text,), is_shell=True), None
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from layerstore.build.go_text import parse_duration
+from layerstore.build.go_text import parse_duration, parse_natural
 from layerstore.build.instruction import Healthcheck
 from layerstore.build.statement import Flags, Statement
 from layerstore.build.suggestion import did_you_mean
@@ -74,8 +74,9 @@ def _retries(statement: Statement, flags: Flags) -> int:
     text = flags.text("retries")
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_RETRIES):
+    retries = parse_natural(text, _MAX_RETRIES)
+    if retries is None:
         raise statement.error(
             f"--retries must be a number and cannot be negative ({text})", flags.offset("retries")
         )
-    return int(text)
+    return retries

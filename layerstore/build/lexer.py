@@ -10,7 +10,7 @@ from layerstore.build.source import Position, Source
 
 MAX_HEREDOCS: Final = 1000
 """Of one instruction."""
-_DIRECTIVE: Final = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
+_DIRECTIVE: Final = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+)\Z")
 _DIRECTIVES: Final = frozenset({"escape", "syntax", "check"})
 _CONTINUED: Final = {
     "\\": re.compile(r"(?:(?<=[^\\])|^)\\[ \t]*\Z"),
@@ -108,7 +108,7 @@ class _Lexer:
         if not self._awaits_directives:
             return False
         indent = len(line) - len(line.lstrip())
-        match = _DIRECTIVE.match(line, indent)
+        match = _DIRECTIVE.match(line.rstrip(), indent)
         if match is None or (name := match[1].lower()) not in _DIRECTIVES:
             self._awaits_directives = False
             return False

@@ -1,6 +1,7 @@
 """What is legal in a Dockerfile and yet likely a mistake: BuildKit's build checks over parsed values.
 
-`check_file` needs the text alone, `check_graph` the build arguments too, `check_steps` an evaluated stage.
+`check_file` needs the text alone, `check_graph` the build arguments too, `check_base` a base image's
+platform, `check_steps` an evaluated stage.
 """
 
 import re
@@ -176,6 +177,14 @@ def _check_platform(stage: Stage, graph: StageGraph) -> Iterator[LintWarning]:
         if platform.os not in start.alias and platform.architecture not in start.alias:
             message = f"FROM --platform flag should not use constant value {quote(found.text)}"
             yield _warn("FromPlatformFlagConstDisallowed", message, start.origin)
+
+
+def check_base(stage: Stage, expected: Platform, actual: Platform) -> Iterator[LintWarning]:
+    """What the base image's configuration shows: it may be for another platform than was asked for."""
+    if (expected.os, expected.architecture) != (actual.os, actual.architecture):
+        message = f"Base image {stage.start.image} was pulled with platform {quote(str(actual))}"
+        message = f"{message}, expected {quote(str(expected))} for current build"
+        yield _warn("InvalidBaseImagePlatform", message, stage.start.origin)
 
 
 def _check_defaults(dockerfile: Dockerfile, arguments: BuildArguments) -> Iterator[LintWarning]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
-from layerstore.build.go_text import parse_boolean, parse_size
+from layerstore.build.go_text import parse_boolean, parse_natural, parse_size
 from layerstore.build.suggestion import did_you_mean
 from layerstore.errors import InvalidInput
 
@@ -34,7 +34,7 @@ _WITH_OWNER: Final = frozenset({"secret", "ssh", "cache"})
 _CREDENTIALS: Final = frozenset({"secret", "ssh"})
 _MAX_ID: Final = (1 << 31) - 1
 """CVE-2024-40635: what is beyond turns negative in other tools."""
-_MAX_MODE: Final = 0o7777
+_OCTAL: Final = re.compile(r"0?[0-7]{1,4}\Z")
 _SECRETS: Final = "/run/secrets"
 _QUOTED: Final = re.compile(r'(?:(?<=,)|^)"(?:[^"]|"")*"(?=,|$)')
 _VARIABLE: Final = re.compile(r"\$.")
@@ -166,12 +166,10 @@ def _with_boolean(mount: Mount, key: str, value: str) -> Mount:
 
 
 def _with_number(mount: Mount, key: str, value: str) -> Mount:
-    try:
-        number = int(value, 8 if key == "mode" else 10) if value.isascii() and value.isalnum() else -1
-    except ValueError:
-        number = -1
-    if not 0 <= number <= (_MAX_MODE if key == "mode" else _MAX_ID):
+    is_valid = _OCTAL.match(value) is not None if key == "mode" else parse_natural(value, _MAX_ID) is not None
+    if not is_valid:
         raise InvalidInput(f"invalid value {value} for {key}")
+    number = int(value, 8 if key == "mode" else 10)
     match key:
         case "mode":
             return replace(mount, mode=number)

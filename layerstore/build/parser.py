@@ -14,8 +14,8 @@ from layerstore.build.source import Position, Source
 from layerstore.build.statement import Statement
 from layerstore.errors import DockerfileError, InvalidDocument, LimitExceeded
 
-MAX_INSTRUCTIONS: Final = 10_000
-"""Of one Dockerfile; an image's history ends far earlier."""
+MAX_INSTRUCTIONS: Final = 4096
+"""Of one Dockerfile: as many as an image's history may have entries (`layerstore.oci.config`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import ipaddress
 from typing import Final, NamedTuple
 
+from layerstore.build.go_text import parse_natural
 from layerstore.errors import InvalidInput
 
 _PROTOCOLS: Final = frozenset({"tcp", "udp", "sctp"})
@@ -54,9 +55,7 @@ def _check_host(host: str, first: int, last: int) -> None:
 
 def _range(text: str, what: str) -> tuple[int, int]:
     parts = text.split("-")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise InvalidInput(f"invalid {what}: {text}")
-    first, last = int(parts[0]), int(parts[-1])
-    if not first <= last <= _MAX_PORT:
+    first, last = parse_natural(parts[0], _MAX_PORT), parse_natural(parts[-1], _MAX_PORT)
+    if len(parts) > 2 or first is None or last is None or first > last:
         raise InvalidInput(f"invalid {what}: {text}")
     return first, last

@@ -6,7 +6,6 @@ goes is for whoever knows the destination: `Selection` says what each path is re
 """
 
 import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -160,8 +159,3 @@ def _tree(context: Context, base: str, path: str) -> Iterator[Found]:
             yield found
     if found is not None and found.is_directory:
         yield from context.walk(path)
-
-
-def is_regular(item: Item) -> bool:
-    """Whether the item has content to read."""
-    return stat.S_ISREG(item.found.status.st_mode)

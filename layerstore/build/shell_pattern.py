@@ -12,6 +12,8 @@ from layerstore.errors import InvalidInput, LimitExceeded
 
 MAX_VALUE: Final = 1 << 16
 """Characters of a value that a pattern is matched against."""
+MAX_RESULT: Final = 1 << 20
+"""Characters that replacements may put into one value."""
 _STAR: Final = "*"
 _ANY: Final = "."
 _ESCAPABLE: Final = "*?\\"
@@ -34,7 +36,10 @@ def trim_suffix(pattern: str, value: str, *, longest: bool) -> str:
 def replace(pattern: str, value: str, replacement: str, *, everywhere: bool) -> str:
     """`value` with the first or every longest match of `pattern` replaced. Raises `InvalidInput`."""
     matcher = _matcher(_tokens(pattern), longest=True)
-    return matcher.sub(lambda _match: replacement, _bounded(value), count=0 if everywhere else 1)
+    count = sum(1 for _ in matcher.finditer(_bounded(value))) if everywhere else 1
+    if count * len(replacement) > MAX_RESULT:
+        raise LimitExceeded(f"cannot replace a pattern by more than {MAX_RESULT} characters")
+    return matcher.sub(lambda _match: replacement, value, count=0 if everywhere else 1)
 
 
 def _trimmed(tokens: list[_Token], value: str, *, longest: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from layerstore.build.arguments import BuildArguments, global_scope
 from layerstore.build.expand import ShellLexer
+from layerstore.build.go_text import parse_natural
 from layerstore.build.instruction import Copy, From, Instruction, OnBuild, Run
 from layerstore.build.parser import Dockerfile, parse_trigger
 from layerstore.build.suggestion import did_you_mean
@@ -114,8 +115,9 @@ class StageGraph:
         found = [stage for stage in self.stages if stage.start.alias == name.lower()]
         if found:
             return found[-1]
-        if name.isascii() and name.isdigit() and int(name) < len(self.stages):
-            return self.stages[int(name)]
+        number = parse_natural(name, len(self.stages) - 1)
+        if number is not None:
+            return self.stages[number]
         suggestion = did_you_mean(name, (stage.start.alias for stage in self.stages if stage.start.alias))
         raise NotFound(f"target stage {name!r} could not be found{suggestion}")
 
@@ -244,17 +246,18 @@ class _Lookup:
         if lower in self.known:
             return StageSource(self.known[lower])
         if name.isascii() and name.isdigit():
-            return self._numbered(int(name), instruction)
+            return self._numbered(name, instruction)
         if lower in self.all:
             self._refuse(name, self.all[lower], instruction)
         return Scratch() if name == SCRATCH else ImageSource(name)
 
-    def _numbered(self, number: int, instruction: Instruction) -> Origin:
-        if number >= self.count:
-            problem = f"invalid stage index {number}: the file has {self.count} stages, counted from 0"
+    def _numbered(self, name: str, instruction: Instruction) -> Origin:
+        number = parse_natural(name, self.count - 1)
+        if number is None:
+            problem = f"invalid stage index {name[:20]}: the file has {self.count} stages, counted from 0"
             raise instruction.origin.error(problem)
         if number >= self.index:
-            self._refuse(str(number), number, instruction)
+            self._refuse(name, number, instruction)
         return StageSource(number)
 
     def _refuse(self, name: str, number: int, instruction: Instruction) -> None:

@@ -64,7 +64,7 @@ def test_the_values_of_the_heredocs(build: Build) -> None:
 
     lone, script, several = (step for step in steps if step.command)
     assert lone.command[-1].startswith('set -e\necho "hello $NAME"\n')
-    assert script.command == ("/dev/pipes/SCRIPT",)
+    assert script.command == ("/bin/sh", "-c", "/dev/pipes/SCRIPT")
     assert script.instruction.script.content == '#!/usr/bin/env python3\nprint("$NAME stays")\n'
     assert several.command[-1].endswith(">/b\nexpanded by the shell: $NAME\nA\nnot expanded: $NAME\nB")
     assert [file.content for file in steps[-2].instruction.inline] == ["name = $NAME\n", "name = world\n"]

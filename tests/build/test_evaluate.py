@@ -6,7 +6,7 @@ import pytest
 
 from layerstore.build.image_state import DEFAULT_PATH, ImageState
 from layerstore.build.instruction import InlineFile, Run
-from layerstore.errors import DockerfileError
+from layerstore.errors import DockerfileError, LimitExceeded
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import dump
@@ -273,6 +273,7 @@ def test_what_does_not_expand_stays(build: Build, text: str) -> None:
         ("EXPOSE $nope:99999", "invalid containerPort: 99999"),
         ("STOPSIGNAL nope", "invalid signal: nope"),
         ("STOPSIGNAL 0", "invalid signal: 0"),
+        (f"STOPSIGNAL {'9' * 5000}", "invalid signal: 99"),
         ("STOPSIGNAL $nope", "invalid signal: "),
         ("VOLUME $nope", "can not be an empty string"),
         ("COPY --chmod=$PATH a b", "invalid chmod parameter"),
@@ -326,3 +327,13 @@ def test_destinations_are_below_the_workdir(build: Build) -> None:
         "/",
         "/a",
     ]
+
+
+def test_variables_that_double_themselves_are_bounded(build: Build) -> None:
+    with pytest.raises(LimitExceeded):
+        build("FROM scratch\nENV A=0123456789\n" + "ENV A=$A$A\n" * 60)
+
+
+def test_histories_are_bounded(build: Build) -> None:
+    with pytest.raises(LimitExceeded, match="its history has more"):
+        build("FROM scratch\n" + "EXPOSE 1-65535\n" * 60)

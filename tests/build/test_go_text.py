@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from layerstore.build.go_text import (
     parse_boolean,
     parse_duration,
+    parse_natural,
     parse_size,
     quote,
     quote_all,
@@ -68,3 +69,12 @@ def test_quoting_is_gos() -> None:
 def test_booleans_and_sizes_are_gos() -> None:
     assert [parse_boolean(text) for text in ("1", "True", "f", "yes")] == [True, True, False, None]
     assert [parse_size(text) for text in ("10", "1k", "1.5GiB", "x")] == [10, 1024, 1_610_612_736, None]
+    assert parse_size("1" * 400) is None
+
+
+def test_naturals_are_plain_digits_up_to_a_bound() -> None:
+    assert [parse_natural(text, 20) for text in ("0", "020", "21", "-1", "1.0", "²", "", "1" * 5000)] == [
+        0,
+        20,
+        *[None] * 6,
+    ]

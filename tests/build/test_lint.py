@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from layerstore.build.dockerignore import IgnoreMatcher
-from layerstore.build.lint import check_file, check_graph, check_steps, options_of, selected
+from layerstore.build.lint import check_base, check_file, check_graph, check_steps, options_of, selected
 from layerstore.build.lint_rules import RULES, LintOptions
 from layerstore.build.parser import Dockerfile
 from layerstore.errors import DockerfileError, InvalidInput
+from layerstore.oci.platform import Platform
 
 Build = Callable[..., object]
 ALL = LintOptions(experimental=frozenset({"all"}))
@@ -202,3 +203,14 @@ def test_every_rule_has_its_page() -> None:
 
     assert without_page == ["InvalidBaseImagePlatform"]
     assert len(RULES) == 22
+
+
+def test_a_base_of_another_platform_is_told(build: Build) -> None:
+    stage = build("FROM busybox:1\nUSER x").target
+    amd64, arm64 = Platform("linux", "amd64"), Platform("linux", "arm64")
+
+    (warning,) = check_base(stage, amd64, arm64)
+
+    expected = 'Base image busybox:1 was pulled with platform "linux/arm64", expected "linux/amd64" for current build'
+    assert warning.message == expected
+    assert list(check_base(stage, amd64, amd64)) == []

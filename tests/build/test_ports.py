@@ -28,7 +28,21 @@ def test_a_specification_names_ports(text: str, ports: tuple[str, ...], has_host
 
 
 @pytest.mark.parametrize(
-    "text", ["", "/tcp", "x", "80/xyz", "82-80", "1-2-3", "65536", "x:80:80", "8000-8002:80-81", "-1", "80-"]
+    "text",
+    [
+        "",
+        "/tcp",
+        "x",
+        "80/xyz",
+        "82-80",
+        "1-2-3",
+        "65536",
+        "x:80:80",
+        "8000-8002:80-81",
+        "-1",
+        "80-",
+        "1" * 5000,
+    ],
 )
 def test_what_names_no_port_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):

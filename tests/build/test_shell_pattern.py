@@ -58,3 +58,5 @@ def test_a_pattern_of_many_stars_takes_no_exponential_time() -> None:
 def test_values_are_bounded() -> None:
     with pytest.raises(LimitExceeded):
         trim_prefix("a", "a" * (MAX_VALUE + 1), longest=False)
+    with pytest.raises(LimitExceeded):
+        replace("?", "a" * MAX_VALUE, "b" * 100, everywhere=True)

@@ -100,6 +100,7 @@ def test_an_unknown_target_is_not_found(parsed: Parsed) -> None:
         ("FROM a\nCOPY --from=1 y /\nFROM a", "cannot copy from stage '1', it needs to be defined before"),
         ("FROM a\nRUN --mount=from=b,target=/x y\nFROM a AS b", "cannot copy from stage 'b'"),
         ("FROM a\nCOPY --from=7 y /", "invalid stage index 7"),
+        (f"FROM a\nCOPY --from={'9' * 5000} y /", "invalid stage index 99"),
         ("FROM $nope", "base name ($nope) should not be blank"),
         ("ARG BASE\nFROM $BAS", "did you mean $BASE?"),
         ("FROM --platform=$nope a", "empty platform value from expression $nope"),
