@@ -22,6 +22,8 @@ OK: Final = b"ok\0"
 _IN: Final = 0
 _OUT: Final = 1
 _READ_SIZE: Final = 64 << 10
+_AHEAD: Final = 8 << 10
+"""Bytes read at once: the next headers are often among them, and reading 8 KiB takes hardly longer than 512 bytes."""
 
 
 class WriterGone(Exception):
@@ -35,15 +37,23 @@ class GrowingTar:
         self._fd = fd
         self._progress = progress
         self._available = 0
+        self._ahead = b""
+        self._ahead_at = 0
         self._sealed = False
         self._pending = b""
         self._uuid = b""
 
     def pread(self, offset: int, size: int) -> bytes:
+        start = offset - self._ahead_at
+        if start >= 0 and start + size <= len(self._ahead):
+            return self._ahead[start : start + size]
         while self._available < offset + size and not self._sealed:
             self._hear()
         # What lies past the length told is not written yet, or never will be.
-        return read_at(self._fd, offset, max(0, min(size, self._available - offset)))
+        ready = max(0, self._available - offset)
+        self._ahead = read_at(self._fd, offset, min(max(size, _AHEAD), ready))
+        self._ahead_at = offset
+        return self._ahead[:size]
 
     def length(self) -> int:
         while not self._sealed:
