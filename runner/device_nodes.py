@@ -32,7 +32,7 @@ def add(root: int, nodes: Nodes, devices: Sequence[Device]) -> None:
     """
     for device in devices:
         with Doing(f"add the device {device.source}"):
-            for source, target, found in _expand(device):
+            for source, target, found in expand(device):
                 point = make_file(root, target)
                 if nodes.of_host:
                     bind(linux.AT_FDCWD, source, point, _ATTRIBUTES)
@@ -41,7 +41,7 @@ def add(root: int, nodes: Nodes, devices: Sequence[Device]) -> None:
                 os.close(point)
 
 
-def _expand(device: Device) -> Iterator[tuple[str, str, os.stat_result]]:
+def expand(device: Device) -> Iterator[tuple[str, str, os.stat_result]]:
     """(source, target, status) of each node that `device` means. Raises ``OSError``, `LaunchError`."""
     status = os.stat(device.source)
     if _is_device(status):

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Keys of the kernel that no namespace confines, other kernels, whole memory, and what is obsolete: for nobody.
-_NEVER = (
+NEVER = (
     "_sysctl add_key afs_syscall create_module get_kernel_syms getpmsg io_uring_enter io_uring_register"
     " io_uring_setup kexec_file_load kexec_load keyctl migrate_pages move_pages nfsservctl pivot_root putpmsg"
     " query_module request_key security swapoff swapon sysfs tuxcall uselib userfaultfd ustat vserver"
     " lsm_get_self_attr lsm_list_modules lsm_set_self_attr"
 )
-_WITH_CAPABILITY = {
+WITH_CAPABILITY = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
     "CAP_SYS_ADMIN": (
         "bpf fanotify_init fsconfig fsmount fsopen fspick listmount lookup_dcookie mount mount_setattr move_mount"
@@ -46,7 +46,7 @@ _WITH_CAPABILITY = {
     "CAP_SYS_TTY_CONFIG": "vhangup",
     "CAP_SYSLOG": "syslog",
 }
-_NEW_NAMESPACES = (
+NEW_NAMESPACES = (
     linux.CLONE_NEWNS
     | linux.CLONE_NEWCGROUP
     | linux.CLONE_NEWUTS
@@ -56,8 +56,8 @@ _NEW_NAMESPACES = (
     | linux.CLONE_NEWNET
 )
 # personality(2): PER_LINUX, PER_LINUX32, both with UNAME26, and the question for the present one.
-_PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
-_AF_VSOCK = 40  # vsock(7): a way to the hypervisor that no network namespace closes
+PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
+AF_VSOCK = 40  # vsock(7): a way to the hypervisor that no network namespace closes
 
 # linux/bpf_common.h, linux/seccomp.h
 _LOAD = 0x20
@@ -117,14 +117,14 @@ def _actions(kept: frozenset[str]) -> dict[str, Program]:
     allow: Program = (_return(_RET_ALLOW),)
     deny: Program = (_fail(errno.EPERM),)
     actions = dict.fromkeys(SYSCALLS, allow)
-    actions.update(dict.fromkeys(_NEVER.split(), deny))
-    for capability, names in _WITH_CAPABILITY.items():
+    actions.update(dict.fromkeys(NEVER.split(), deny))
+    for capability, names in WITH_CAPABILITY.items():
         if capability not in kept:
             actions.update(dict.fromkeys(names.split(), deny))
-    actions["personality"] = _if_first_argument(_IF_EQUAL, _PERSONALITIES, allow, deny)
-    actions["socket"] = _if_first_argument(_IF_EQUAL, (_AF_VSOCK,), deny, allow)
+    actions["personality"] = _if_first_argument(_IF_EQUAL, PERSONALITIES, allow, deny)
+    actions["socket"] = _if_first_argument(_IF_EQUAL, (AF_VSOCK,), deny, allow)
     if "CAP_SYS_ADMIN" not in kept:
-        actions["clone"] = _if_first_argument(_IF_ANY_BIT, (_NEW_NAMESPACES,), deny, allow)
+        actions["clone"] = _if_first_argument(_IF_ANY_BIT, (NEW_NAMESPACES,), deny, allow)
         # Its flags are in memory, where a filter cannot look; C libraries fall back to clone(2).
         actions["clone3"] = (_fail(errno.ENOSYS),)
     return actions

@@ -31,10 +31,9 @@ class Host(Value):
         return next((directory for name, directory in self.own if name == controller), None)
 
 
-def this_host() -> Host:
-    """The host as the calling process sees it."""
-    mounts, groups = (_read(f"/proc/self/{name}") for name in ("mountinfo", "cgroup"))
-    host = parse(mounts, groups)
+def this_host(process: str = "self") -> Host:
+    """The host as the calling process sees it; `process`, an id, for where another one is in it."""
+    host = parse(_read("/proc/self/mountinfo"), _read(f"/proc/{process}/cgroup"))
     if host.version != 2:
         return host
     controllers = _read(f"{host.unified}/cgroup.controllers").split()

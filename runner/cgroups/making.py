@@ -68,6 +68,15 @@ def load(state_dir: str) -> Group | None:
     return Group(1 if version == "1" else 2, tuple((controller, path) for controller, _, path in entries))
 
 
+def of_process(pid: int) -> Group | None:
+    """The group that process `pid` is in, where it is another than ours: to `join` it. Raises ``OSError``."""
+    theirs, ours = this_host(str(pid)), this_host()
+    if theirs.version == 2:
+        return Group(2, ((UNIFIED, theirs.unified),)) if theirs.unified != ours.unified else None
+    others = tuple(each for each in theirs.own if each not in ours.own)
+    return Group(1, others) if others else None
+
+
 def remove(state_dir: str) -> None:
     """End what still runs in the group of `state_dir`, and remove it. Idempotent. Raises `LaunchError`."""
     group = load(state_dir)

@@ -1,10 +1,12 @@
 """Containers with limits, and this process's own control groups to look at."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fixtures.containers import Containers, unpack_busybox
+from runner import cgroups
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +19,9 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def containers(busybox: Path, tmp_path: Path) -> Containers:
-    return Containers(busybox, tmp_path)
+def containers(busybox: Path, tmp_path: Path) -> Iterator[Containers]:
+    """Containers whose control groups go even where a test killed their launcher."""
+    made = Containers(busybox, tmp_path)
+    yield made
+    for place in made.made:
+        cgroups.remove(str(place / "state"))
