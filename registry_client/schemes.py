@@ -44,9 +44,10 @@ class Schemes:
                     failures.append(error)
                 else:
                     return origin
-            last = failures[-1]
-            if not last.is_temporary or not self._exchange.wait(backoff, last.message):
-                raise last
+            # Certificates have remedies, which would be lost with an answer in another scheme.
+            telling = next((each for each in failures if each.hint is not None), failures[-1])
+            if not telling.is_temporary or not self._exchange.wait(backoff, telling.message):
+                raise telling
 
     def _answers(self, origin: Origin) -> None:
         """Any answer shows the scheme. To nowhere home: a probe shows no credentials."""

@@ -83,10 +83,16 @@ class Settings:
 
 
 def from_toml(document: Object) -> Settings:
-    """The settings in the ``registry`` tables of lstore's configuration. Raises `UsageError`."""
+    """The settings in the ``registry`` tables of lstore's configuration.
+
+    Raises `UsageError`, which says what is wrong; in which file, whoever read it knows.
+    """
+    unknown = sorted(document.keys() - {"registry"})
+    if unknown:
+        raise UsageError(f"there is no setting {unknown[0]!r}")
     tables = document.get("registry", {})
     if not isinstance(tables, Mapping):
-        raise UsageError('cannot use the configuration: "registry" is not a table')
+        raise UsageError('"registry" is not a table')
     return Settings({host: _registry(host, table) for host, table in tables.items()})
 
 
@@ -97,14 +103,14 @@ def from_daemon_json(document: Object) -> Settings:
     """
     registries: dict[str, RegistrySettings] = {}
     networks: list[Network] = []
-    for entry in _texts("daemon.json", document, "insecure-registries"):
+    for entry in _texts("top level", document, "insecure-registries"):
         network = _network(entry)
         if network is not None:
             networks.append(network)
         else:
             host = entry.partition("://")[2] or entry
             registries[host.rstrip("/")] = RegistrySettings(is_insecure=True)
-    mirrors = tuple(Mirror.parse(url) for url in _texts("daemon.json", document, "registry-mirrors"))
+    mirrors = tuple(Mirror.parse(url) for url in _texts("top level", document, "registry-mirrors"))
     if mirrors:
         hub = registries.get(DEFAULT_REGISTRY, RegistrySettings())
         registries[DEFAULT_REGISTRY] = replace(hub, mirrors=mirrors)
@@ -114,13 +120,13 @@ def from_daemon_json(document: Object) -> Settings:
 def _registry(host: str, table: Json) -> RegistrySettings:
     where = f'registry."{host}"'
     if not isinstance(table, Mapping):
-        raise UsageError(f"cannot use the configuration: {where} is not a table")
+        raise UsageError(f"{where} is not a table")
     unknown = sorted(table.keys() - _KEYS)
     if unknown:
-        raise UsageError(f"cannot use the configuration: {where} has no setting {unknown[0]!r}")
+        raise UsageError(f"{where} has no setting {unknown[0]!r}")
     certificate, key = _text(where, table, "client-cert"), _text(where, table, "client-key")
     if (certificate is None) != (key is None):
-        raise UsageError(f"cannot use the configuration: {where} needs both client-cert and client-key")
+        raise UsageError(f"{where} needs both client-cert and client-key")
     return RegistrySettings(
         mirrors=tuple(Mirror.parse(url) for url in _texts(where, table, "mirrors")),
         is_insecure=_flag(where, table, "insecure"),
@@ -134,21 +140,21 @@ def _registry(host: str, table: Json) -> RegistrySettings:
 def _flag(where: str, table: Object, key: str) -> bool:
     value = table.get(key, False)
     if not isinstance(value, bool):
-        raise UsageError(f"cannot use the configuration: {where}: {key} is neither true nor false")
+        raise UsageError(f"{where}: {key} is neither true nor false")
     return value
 
 
 def _text(where: str, table: Object, key: str) -> str | None:
     value = table.get(key)
     if value is not None and (not isinstance(value, str) or not value):
-        raise UsageError(f"cannot use the configuration: {where}: {key} is not a path")
+        raise UsageError(f"{where}: {key} is not a path")
     return value
 
 
 def _texts(where: str, table: Object, key: str) -> Sequence[str]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise UsageError(f"cannot use the configuration: {where}: {key} is not a list of texts")
+        raise UsageError(f"{where}: {key} is not a list of texts")
     return [each for each in value if isinstance(each, str)]
 
 

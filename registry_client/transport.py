@@ -239,6 +239,11 @@ def _tls_failure(causes: list[BaseException], origin: Origin) -> RegistryError:
             f"cannot trust {origin}: its certificate does not verify",
             hint=f"install -D ca.crt /etc/containers/certs.d/{origin.authority}/ca.crt",
         )
+    if "CERTIFICATE_REQUIRED" in text:
+        return Unreachable(
+            f"cannot reach {origin}: it wants a client certificate",
+            hint=f"install -D client.cert client.key -t /etc/containers/certs.d/{origin.authority}",
+        )
     if "WRONG_VERSION_NUMBER" in text or "HTTP_REQUEST" in text or "RECORD_LAYER_FAILURE" in text:
         return Unreachable(f"cannot reach {origin}: the server does not speak TLS")
     is_temporary = "EOF" in text or "reset" in text

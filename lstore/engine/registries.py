@@ -40,7 +40,7 @@ def _read_toml(path: str, *, must_exist: bool) -> Settings:
     raw = _read(path, must_exist=must_exist)
     try:
         return from_toml(tomllib.loads(raw.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
         raise UsageError(f"cannot use the configuration {path}: {error}") from error
 
 
@@ -48,8 +48,8 @@ def _read_daemon_json(path: str) -> Settings:
     raw = _read(path, must_exist=False)
     try:
         return from_daemon_json(parse_object(raw or b"{}", path))
-    except InvalidInput as error:
-        raise UsageError(f"cannot use docker's configuration: {error.message}") from error
+    except (InvalidInput, UsageError) as error:
+        raise UsageError(f"cannot use docker's configuration {path}: {error.message}") from error
 
 
 def _read(path: str, *, must_exist: bool) -> bytes:

@@ -193,6 +193,20 @@ def test_an_authority_named_in_the_settings_makes_loopback_strict(tmp_path: Path
                         client.check_login(registry.address, GOOD)
 
 
+def test_a_registry_that_wants_a_client_certificate_is_told_from_one_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path)
+    identity = authority.server()
+    tls = Tls(identity.certificate, identity.key, authority.certificate)
+
+    with Registry(tmp_path / "r", tls=tls) as registry, connect() as client:
+        with pytest.raises(Unreachable, match="wants a client certificate") as caught:
+            client.check_login(registry.address, GOOD)
+
+        assert f"/etc/containers/certs.d/{registry.address}" in (caught.value.hint or "")
+
+
 def test_a_users_certs_d_directory_is_trusted(tmp_path: Path, image: Image) -> None:
     authority = Authority(tmp_path)
     identity, client_identity = authority.server(), authority.client()

@@ -41,6 +41,7 @@ def test_every_setting_of_the_toml_format_is_read() -> None:
     ("toml", "complaint"),
     [
         ('registry = "x"', "not a table"),
+        ('[registries."a.example"]\ninsecure = true', "no setting 'registries'"),
         ('[registry]\n"a.example" = 1', "not a table"),
         ('[registry."a.example"]\nmirror = []', "no setting 'mirror'"),
         ('[registry."a.example"]\nmirrors = "https://m"', "not a list"),
