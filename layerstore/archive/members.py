@@ -57,7 +57,7 @@ class Members:
                     raise InvalidArchive(f"{shown(name)} is a sparse file in the archive")
                 table[name] = Member(name, entry.kind, entry.offset, entry.size, link)
         except InvalidLayer as error:
-            raise InvalidArchive(f"cannot read archive: {_reason(error)}") from error
+            raise InvalidArchive(_reason(error)) from error
         return cls(fd, table, frozenset(repeated))
 
     def __contains__(self, name: str) -> bool:

@@ -11,7 +11,7 @@ from layerstore.archive.oci_archive import read_oci_archive
 from layerstore.archive.oci_layout import LayoutDirectory
 from layerstore.archive.spool import OpenFile, opened_archive_file
 from layerstore.archive.tar_archive import ImageArchive, TarArchive
-from layerstore.errors import InvalidArchive, UnsupportedContent
+from layerstore.errors import InvalidArchive, LimitExceeded, UnsupportedContent
 
 LEGACY_FILE = "repositories"
 
@@ -30,10 +30,17 @@ def open_archive(source: str | OpenFile, spool_directory: str) -> Iterator[Image
         yield LayoutDirectory.open(source)
         return
     with opened_archive_file(source, spool_directory) as fd:
-        yield _read(Members.read(fd))
+        yield _read(fd, source if isinstance(source, str) else "standard input")
 
 
-def _read(members: Members) -> TarArchive:
+def _read(fd: int, shown: str) -> TarArchive:
+    try:
+        return _images_in(Members.read(fd))
+    except (InvalidArchive, LimitExceeded, UnsupportedContent) as error:
+        raise type(error)(f"cannot read {shown}: {error.message}", hint=error.hint) from error
+
+
+def _images_in(members: Members) -> TarArchive:
     if LAYOUT_FILE in members and (INDEX_FILE in members or MANIFEST_FILE not in members):
         return read_oci_archive(members)
     if MANIFEST_FILE in members:

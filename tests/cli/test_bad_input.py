@@ -71,7 +71,7 @@ def test_what_is_no_archive_is_not_loaded(kept, tmp_path: Path, data: bytes) -> 
     result = kept("load", "-q", "-i", str(archive))
 
     assert result.status == 1
-    assert_one_line(result.err)
+    assert_one_line(result.err, str(archive))
 
 
 def test_what_is_not_there_is_not_loaded(kept) -> None:
@@ -79,6 +79,17 @@ def test_what_is_not_there_is_not_loaded(kept) -> None:
 
     assert result.status == 1
     assert_one_line(result.err, "/does/not/exist")
+
+
+@pytest.mark.parametrize("text", ["[registry", '[registries."a"]\nhttp = true', '[registry."a"]\nhttp = 1'])
+def test_a_configuration_with_a_mistake_is_named(kept, tmp_path: Path, text: str) -> None:
+    configuration = tmp_path / "config.toml"
+    configuration.write_text(text)
+
+    result = kept("--config", str(configuration), "pull", "-q", "localhost:1/x")
+
+    assert result.status == 125
+    assert_one_line(result.err, f"cannot use the configuration {configuration}: ")
 
 
 def test_a_layer_with_another_digest_is_refused(kept, tmp_path: Path) -> None:
