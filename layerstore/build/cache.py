@@ -139,6 +139,11 @@ class BuildCache:
         found = [each for name in self._names() if (each := self._used(name)) is not None]
         return tuple(sorted(found, key=lambda each: (each.last_used, each.record.key)))
 
+    def layers(self) -> tuple[Descriptor, ...]:
+        """The layers that records keep alive, each once."""
+        layers = (each.record.layer for each in self.records())
+        return tuple(dict.fromkeys(layer for layer in layers if layer is not None))
+
     def remove(self, keys: Iterable[Digest]) -> None:
         """Remove records, durably. Raises `StorageError`."""
         try:

@@ -28,6 +28,8 @@ class Family:
 ATTACH = Verb("attach", "Join our streams with those of a container that runs")
 CAT = Verb("cat", "Write files of an image to standard output")
 BUILD = Verb("build", "Build an image from a Dockerfile")
+BUILDER_DU = Verb("builder_du", "Show what builds keep for the next ones")
+BUILDER_PRUNE = Verb("builder_prune", "Remove what builds keep")
 COMPLETION = Verb("completion", "Write a shell's completion script")
 COPY = Verb("copy", "Copy images between registries, layouts, archives and the store")
 CREATE = Verb("create", "Make a container without starting it")
@@ -75,6 +77,9 @@ def _alias(verb: Verb) -> Verb:
 
 
 FAMILIES: Mapping[str, Family] = {
+    "builder": Family(
+        "Manage what builds keep", {"build": _alias(BUILD), "du": BUILDER_DU, "prune": BUILDER_PRUNE}
+    ),
     "container": Family(
         "Manage containers",
         {

@@ -1,5 +1,6 @@
 """What nothing needs any more, found and removed: the store's collection with the snapshots' share of it."""
 
+from layerstore.build.cache import BuildCache
 from layerstore.oci.digest import Digest
 from layerstore.snapshot.snapshotter import Snapshotter
 from layerstore.snapshot.views import open_views
@@ -18,14 +19,17 @@ def plan(store: Store, snapshotter: Snapshotter, *, with_ingests: bool) -> Plan:
     The caller holds the store lock, exclusive, and keeps it until the plan is executed.
     """
     stacks = held_stacks(store, snapshotter)
-    marked = mark(store, {diff_id for stack in stacks for diff_id in stack})
+    cache = BuildCache(store.layout)
+    cached = cache.layers()
+    layers = {diff_id for stack in stacks for diff_id in stack} | {layer.digest for layer in cached}
+    marked = mark(store, layers, cached)
     snapshots = () if marked.damage else snapshotter.unneeded(marked.stacks | stacks)
     return plan_collection(
         store,
         marked,
         with_ingests=with_ingests,
         snapshots=snapshots,
-        strays=open_views(store.layout).stale(),
+        strays=(*open_views(store.layout).stale(), *cache.strays()),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layerstore.build.cache import BuildCache
 from layerstore.disk.trees import Meter
 from layerstore.oci.digest import Digest
 from layerstore.snapshot.chain import chain_id
@@ -77,6 +78,7 @@ class _Survey:
         kinds = (
             self._kind_of_images(images),
             self._kind_of_containers(),
+            self._kind_of_build_cache(),
             self._kind("Partial downloads", self._partial(), self._leftover.ingests),
             self._kind("Orphans", self._orphans(), self._orphans()),
         )
@@ -109,6 +111,15 @@ class _Survey:
         homes = (os.path.join(layout.snapshots, "active"), layout.containers)
         size = self._measure(os.path.join(home, key) for home in homes for key in self._keys)
         return Kind("Containers", count, count, size, 0)
+
+    def _kind_of_build_cache(self) -> Kind:
+        """Records of finished steps, with the layers that no image has, and cache mounts."""
+        cache = BuildCache(self._layout)
+        layers = cache.layers()
+        paths = [self._layout.blob(layer.digest) for layer in layers]
+        paths += [self._layout.layer(layer.digest) for layer in layers]
+        size = self._measure((*paths, self._layout.build_cache))
+        return Kind("Build Cache", len(cache.records()), 0, size, size)
 
     def _kind_of_images(self, usages: tuple[ImageUsage, ...]) -> Kind:
         active = [each for each in usages if each.containers]

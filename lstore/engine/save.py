@@ -86,7 +86,7 @@ def _save_oci(store: Store, chosen: Sequence[_Wanted], output: Output) -> None:
 
 
 def _save_docker(engine: "Engine", chosen: Sequence[_Wanted], output: Output, progress: Progress) -> None:
-    writer = DockerArchiveWriter(output, _StoredTars(engine.store))
+    writer = DockerArchiveWriter(output, StoredTars(engine.store))
     for each in chosen:
         if each.image.manifest is None or each.image.config is None:
             raise UnsupportedContent(
@@ -98,7 +98,7 @@ def _save_docker(engine: "Engine", chosen: Sequence[_Wanted], output: Output, pr
     writer.finish()
 
 
-class _StoredTars:
+class StoredTars:
     """The uncompressed layers of a store, as an archive's writer wants them."""
 
     def __init__(self, store: Store) -> None:

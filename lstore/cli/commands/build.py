@@ -1,16 +1,95 @@
 """``lstore build``."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
+from layerstore.errors import EXIT_FAILURE, DockerfileError, StepFailed, UsageError
+from layerstore.oci.platform import Platform
+from layerstore.oci.reference import Reference
+from lstore.cli import build_options
+from lstore.cli.build_progress import PullLines, StepLogs, open_build_progress
+from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
-from lstore.cli.session import Session
+from lstore.cli.session import Session, refuse_terminal
 from lstore.cli.verbs import BUILD
 
 if TYPE_CHECKING:
+    from layerstore.build.lint_rules import LintWarning
     from lstore.cli.build_progress import Style
+    from lstore.engine.build.build import Built
+    from lstore.engine.build.inputs import Inputs
+    from lstore.engine.build.request import BuildRequest, Surroundings
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+_STYLES = ("auto", "plain", "tty", "rawjson")
+_NETWORKS = ("default", "none", "host")
+_INSECURE = "security.insecure"
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The options that make the request."""
+
+    tags: Sequence[str]
+    target: str
+    arguments: Sequence[str]
+    labels: Sequence[str]
+    annotations: Sequence[str]
+    platforms: Sequence[str]
+    contexts: Sequence[str]
+    secrets: Sequence[str]
+    ssh: Sequence[str]
+    hosts: Sequence[str]
+    network: str
+    allowed: Sequence[str]
+    no_cache: bool
+    filters: Sequence[str]
+    pull: bool
+
+    def request(self, inputs: "Inputs", environment: Mapping[str, str]) -> "BuildRequest":
+        """What the engine is asked for. Raises `UsageError`, `InvalidReference`, `InvalidPlatform`, `NotFound`."""
+        from layerstore.build.solver import CachePolicy
+        from lstore.engine.build.request import BuildRequest
+
+        given = build_options.build_arguments(self.arguments, environment)
+        platforms = [each for text in self.platforms for each in text.split(",")]
+        return BuildRequest(
+            inputs.dockerfile,
+            inputs.dockerfile_name,
+            inputs.context,
+            tags=tuple(dict.fromkeys(map(Reference.parse, self.tags))),
+            target=self.target,
+            arguments=given,
+            labels=build_options.labels(self.labels),
+            annotations=build_options.key_values(self.annotations, "--annotation"),
+            platforms=tuple(dict.fromkeys(map(Platform.parse, platforms))),
+            named_contexts=build_options.key_values(self.contexts, "--build-context"),
+            surroundings=self._surroundings(given, environment),
+            policy=CachePolicy(self.no_cache, frozenset(self.filters)),
+            pull=self.pull,
+            epoch=_epoch(given.get(_EPOCH, environment.get(_EPOCH, ""))),
+        )
+
+    def _surroundings(self, given: Mapping[str, str], environment: Mapping[str, str]) -> "Surroundings":
+        from layerstore.build.arguments import PROXIES
+        from lstore.engine.build.request import Surroundings
+
+        unknown = set(self.allowed) - {_INSECURE, "network.host"}
+        if unknown:
+            raise UsageError(f"invalid --allow {sorted(unknown)[0]!r}", hint=f"--allow {_INSECURE}")
+        proxies = {key: value for key, value in given.items() if key.lower() in PROXIES}
+        return Surroundings(
+            hosts=build_options.hosts(self.hosts),
+            network="host" if self.network == "default" else self.network,
+            proxies=tuple(sorted(proxies.items())),
+            secrets=build_options.secrets(self.secrets, environment),
+            ssh=build_options.agents(self.ssh, environment),
+            may_be_insecure=_INSECURE in self.allowed,
+        )
 
 
 @verb(BUILD)
@@ -19,42 +98,168 @@ if TYPE_CHECKING:
 @click.option("-f", "--file", metavar="FILE", help="The Dockerfile, instead of PATH/Dockerfile")
 @click.option("--target", default="", metavar="STAGE", help="Build this stage, instead of the last")
 @click.option("--build-arg", "arguments", multiple=True, metavar="KEY[=VALUE]", help="Set a build argument")
-@click.option("--progress", "style", type=click.Choice(("auto", "plain", "tty", "rawjson")), default="auto")
-@click.option("-q", "--quiet", is_flag=True, help="Show the image's id alone")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Give the image a label")
+@click.option(
+    "--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="Annotate the image's manifest"
+)
+@click.option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Build for these platforms")
+@click.option(
+    "--build-context", "contexts", multiple=True, metavar="NAME=PATH", help="One more context, by name"
+)
+@click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="Show steps a secret")
+@click.option("--ssh", multiple=True, metavar="default|ID=SOCKET", help="Forward an ssh agent to steps")
+@click.option("--add-host", "hosts", multiple=True, metavar="NAME:ADDRESS", help="Name a host in /etc/hosts")
+@click.option("--network", type=click.Choice(_NETWORKS), default="default", help="The network of steps")
+@click.option("--allow", "allowed", multiple=True, metavar="ENTITLEMENT", help="Allow steps a privilege")
 @click.option("--no-cache", is_flag=True, help="Carry out every step")
+@click.option(
+    "--no-cache-filter", "filters", multiple=True, metavar="STAGE", help="Carry out every step of this stage"
+)
+@click.option("--pull", is_flag=True, help="Pull base images although they are here")
+@click.option(
+    "-o", "--output", "outputs", multiple=True, metavar="type=TYPE,dest=PATH", help="Where the result goes"
+)
+@click.option("--iidfile", metavar="FILE", help="Write the image's id to a file")
+@click.option("--metadata-file", metavar="FILE", help="Write what was built to a file, as JSON")
+@click.option("--progress", "style", type=click.Choice(_STYLES), default="auto", help="How progress is shown")
+@click.option("-q", "--quiet", is_flag=True, help="Show the image's id alone")
+@click.option("--check", "is_check", is_flag=True, help="Check the Dockerfile, and build nothing")
+@click.option("--debug-shell", is_flag=True, help="Open a shell in the state before the step that fails")
 @click.pass_obj
 def command(
     session: Session,
+    /,
     *,
     context: str,
-    tags: Sequence[str],
     file: str | None,
-    target: str,
-    arguments: Sequence[str],
+    outputs: Sequence[str],
+    iidfile: str | None,
+    metadata_file: str | None,
     style: "Style",
     quiet: bool,
-    no_cache: bool,
+    is_check: bool,
+    debug_shell: bool,
+    **options: object,
+) -> int:
+    """The image is made of the Dockerfile's steps; those that were carried out before are not again."""
+    from lstore.engine.build.inputs import opened_inputs
+
+    targets = build_options.outputs(outputs)
+    if any(each.destination == "-" for each in targets):
+        refuse_terminal(session, "write an archive")
+    engine = session.engine()
+    with opened_inputs(engine, context, file, session.streams.stdin) as inputs:
+        request = _Options(**options).request(inputs, session.settings.environment)  # type: ignore[arg-type]  # click made them
+        if is_check:
+            return _check(session, request)
+        built = _build(session, request, "quiet" if quiet else style, debug_shell=debug_shell)
+        for each in targets:
+            _write(session, built, request, each)
+    if iidfile is not None:
+        _write_file(iidfile, str(built.id).encode())
+    if metadata_file is not None:
+        _write_file(metadata_file, _metadata(built, request))
+    if quiet:
+        session.line(str(built.id))
+    return 0
+
+
+def _build(session: Session, request: "BuildRequest", style: "Style", *, debug_shell: bool) -> "Built":
+    from lstore.engine.build.build import build, open_shell
+
+    session.streams.out.flush()
+    with open_build_progress(session.streams.err, style) as shown:
+        logs = StepLogs(shown)
+        failure: StepFailed | DockerfileError
+        try:
+            return build(session.engine(), request, logs, pulls=PullLines(logs))
+        except (StepFailed, DockerfileError) as error:
+            failure = error
+    from lstore.cli.build_progress import Quiet
+    from lstore.cli.build_report import report_failure
+
+    report_failure(session, failure, request.dockerfile, request.dockerfile_name, logs)
+    if isinstance(failure, StepFailed):
+        if debug_shell:
+            open_shell(session.engine(), request, failure.line, Quiet())
+        else:
+            failure.hint = "the same with --debug-shell, for a shell in the state before the step"
+    raise failure
+
+
+def _check(session: Session, request: "BuildRequest") -> int:
+    from lstore.engine.build.check import check
+
+    warnings, _ = check(session.engine(), request)
+    for each in warnings:
+        _show(session, each, request)
+    session.line(f"Check complete, {_counted(len(warnings))} found.")
+    return EXIT_FAILURE if warnings else 0
+
+
+def _show(session: Session, warning: "LintWarning", request: "BuildRequest") -> None:
+    from lstore.cli.build_report import excerpt
+
+    link = f" - {warning.rule.url}" if warning.rule.url else ""
+    session.lines([f"WARNING: {warning.rule.name}{link}", warning.message, ""])
+    session.lines([*excerpt(request.dockerfile, request.dockerfile_name, warning.position.line), ""])
+
+
+def _counted(number: int) -> str:
+    return "no warnings" if not number else f"{number} warning{'s' if number > 1 else ''}"
+
+
+def _write(
+    session: Session, built: "Built", request: "BuildRequest", target: build_options.OutputOption
 ) -> None:
-    import os
+    """Hand the result on to one ``--output``; in the store it is anyway."""
+    from lstore.engine.build.output import write_archive, write_files, write_layout
 
-    from layerstore.build.solver import CachePolicy
-    from layerstore.oci.reference import Reference
-    from lstore.cli.build_progress import StepLogs, open_build_progress
-    from lstore.engine.build.build import build
-    from lstore.engine.build.request import BuildRequest
+    engine = session.engine()
+    match target.type:
+        case "image":
+            return
+        case "registry":
+            from lstore.engine.push import push
 
-    path = file or os.path.join(context, "Dockerfile")
-    with open(path, "rb") as stream:
-        raw = stream.read()
-    request = BuildRequest(
-        raw,
-        "Dockerfile",
-        context,
-        tuple(Reference.parse(t) for t in tags),
-        target,
-        dict(a.split("=", 1) for a in arguments),
-        policy=CachePolicy(no_cache),
+            with session.progress() as progress:
+                for name in request.tags:
+                    push(engine, name, progress=progress)
+        case "local":
+            write_files(engine, built, target.destination)
+        case "oci" if not target.is_tar:
+            write_layout(engine.store, built, request.tags, target.destination)
+        case "oci" | "docker" | "tar" as kind:
+            if target.destination == "-":
+                write_archive(engine, built, request.tags, kind, session.streams.out.binary)
+                return
+            with output_file(target.destination) as stream:
+                write_archive(engine, built, request.tags, kind, stream)
+
+
+def _metadata(built: "Built", request: "BuildRequest") -> bytes:
+    """What buildx writes: names, digests and the descriptor of the result."""
+    from layerstore.oci.document import dump
+
+    root = built.index.descriptor if built.index is not None else built.images[0].descriptor
+    return dump(
+        {
+            "containerimage.config.digest": str(built.images[0].config.image_id),
+            "containerimage.descriptor": root.to_json(),
+            "containerimage.digest": str(root.digest),
+            "image.name": ",".join(str(name) for name in request.tags),
+        }
     )
-    with open_build_progress(session.streams.err, "quiet" if quiet else style) as shown:
-        built = build(session.engine(), request, StepLogs(shown))
-    session.line(str(built.id))
+
+
+def _write_file(path: str, data: bytes) -> None:
+    with output_file(os.path.abspath(path)) as stream:
+        stream.write(data)
+
+
+def _epoch(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) >= 1 << 33:
+        raise UsageError(f"{_EPOCH} is no time: {text[:40]!r}")
+    return int(text)

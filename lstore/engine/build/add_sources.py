@@ -1,6 +1,7 @@
 """What one COPY or ADD takes: paths of a context, and for ADD downloads, git repositories and archives."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from functools import cached_property, partial
 
 from layerstore.build.context import Context
 from layerstore.build.instruction import Add, Copy
-from layerstore.build.selection import Selection, is_regular, select
+from layerstore.build.selection import Selection, select
 from layerstore.build.source_kind import SourceKind, source_kind, url_file_name
 from layerstore.build.transfer import Destination, LayerPlan
 from layerstore.layer.source import TarFile
@@ -139,7 +140,11 @@ def _place(
 
 
 def _archive(context: Context, selection: Selection, scratch: str, opened: ExitStack) -> int | None:
-    if selection.is_directory or len(selection.items) != 1 or not is_regular(selection.items[0]):
+    if (
+        selection.is_directory
+        or len(selection.items) != 1
+        or not stat.S_ISREG(selection.items[0].found.status.st_mode)
+    ):
         return None
     fd = context.open(selection.items[0].found)
     opened.callback(os.close, fd)

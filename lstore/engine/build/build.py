@@ -1,15 +1,16 @@
 """`build`: parse, solve for each platform, and make the image."""
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from layerstore.build.arguments import BuildArguments
 from layerstore.build.executor import BuildProgress
 from layerstore.build.parser import Dockerfile, parse
-from layerstore.build.solver import Solver
+from layerstore.build.solver import CachePolicy, Solver
 from layerstore.build.source import Source
 from layerstore.build.stages import StageGraph
+from layerstore.errors import StepFailed
 from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Index
 from layerstore.oci.platform import Platform
@@ -17,6 +18,7 @@ from layerstore.progress import SILENT, Progress
 from lstore.engine.build.executor import SiteExecutor
 from lstore.engine.build.image import BuiltImage, keep_images, make_image, make_index
 from lstore.engine.build.images import ImageFinder
+from lstore.engine.build.prune import bound
 from lstore.engine.build.recorder import StoreRecorder
 from lstore.engine.build.request import PARALLEL_STAGES, BuildRequest
 from lstore.engine.build.site import Site, opened_site
@@ -51,6 +53,7 @@ def build(
         )
         index = make_index(images, {}) if len(images) > 1 else None
         identity = keep_images(engine.store, images, index, request.tags)
+    bound(engine)
     return Built(images, index, identity)
 
 
@@ -68,5 +71,16 @@ def _build_one(
     with ExitStack() as opened:
         executor = SiteExecutor(site, request, finder, opened)
         solver = Solver(graph, arguments, executor, StoreRecorder(site), request.policy, progress)
-        solved = solver.solve(request.target, limit=PARALLEL_STAGES)
+        limit = PARALLEL_STAGES if request.surroundings.shell_at is None else 1
+        solved = solver.solve(request.target, limit=limit)
         return make_image(solved, labels=request.labels, annotations=request.annotations, epoch=request.epoch)
+
+
+def open_shell(engine: "Engine", request: BuildRequest, line: int, progress: BuildProgress) -> None:
+    """Open a shell where the RUN at `line` failed, in the state before it, on our own terminal.
+
+    To be called in the main thread, no display being at work. What the shell does is lost.
+    """
+    around = replace(request.surroundings, shell_at=line)
+    with suppress(StepFailed):
+        build(engine, replace(request, surroundings=around, policy=CachePolicy()), progress)

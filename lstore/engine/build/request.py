@@ -25,6 +25,8 @@ class Surroundings:
     """Sockets of ssh agents."""
     may_be_insecure: bool = False
     """Whether ``RUN --security=insecure`` was allowed."""
+    shell_at: int | None = None
+    """The line of a RUN in whose place a shell is opened on our own terminal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ class RunTask:
                 "RUN --security=insecure was not allowed", hint="lstore build --allow security.insecure …"
             )
         with self.sources.held(cancellation), self.site.workplace() as place:
+            if self.around.shell_at == self.instruction.position.line:
+                shell_status = self._work(place).open_shell()
+                raise self._failure(shell_status, vertex)
             answer = self.site.perform(self._work(place), vertex, cancellation)
             status, _, layer = answer.partition(b" ")
             if int(status):

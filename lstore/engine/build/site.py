@@ -12,7 +12,7 @@ from layerstore.build.cache import BuildCache
 from layerstore.build.executor import BuildProgress, Root
 from layerstore.build.root_tree import RootTree
 from layerstore.disk import locks
-from layerstore.disk.locks import open_lock
+from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.trees import remove_tree
 from layerstore.errors import storage_error
 from layerstore.mount import MountStack
@@ -59,13 +59,8 @@ class Site:
         """Be ready to perform work. To be called before any thread starts. Idempotent."""
         if self._workers is None:
             self.cache.create()
-            self.sweep()
+            sweep(self.engine)
             self._workers = self._opened.enter_context(opened_workers())
-
-    def sweep(self) -> None:
-        """Remove what killed builds left."""
-        for path in self.cache.abandoned_steps():
-            call_mapped(partial(self._remove, path))
 
     def hold(self, descriptor: Descriptor) -> None:
         """Let the content, and what it names, stay until the build ends. Raises `StorageError`."""
@@ -87,16 +82,13 @@ class Site:
     @contextmanager
     def workplace(self) -> Iterator[Workplace]:
         """A place for one step, gone at the end of the block. Raises `StorageError`."""
-        path = os.path.join(self.cache.steps, os.urandom(8).hex())
-        place = Workplace(_STEP + os.path.basename(path), f"{path}/state", f"{path}/made")
         try:
-            os.mkdir(path, 0o711)
-            lock = open_lock(os.path.join(path, "lock"))
-            lock.exclusive()
+            path, lock = _make_step(self.cache.steps)
+            place = Workplace(_STEP + os.path.basename(path), f"{path}/state", f"{path}/made")
             os.mkdir(place.state, 0o711)
             os.mkdir(place.made, 0o711)
         except OSError as error:
-            raise storage_error(error, f"make a place for a build step at {path}") from error
+            raise storage_error(error, f"make a place for a build step in {self.cache.steps}") from error
         try:
             yield place
         finally:
@@ -105,17 +97,12 @@ class Site:
 
     def _clear(self, path: str) -> None:
         if os.geteuid() == 0 or self._workers is None:
-            self._remove(path)
+            _remove(self.engine, path)
             return
         from lstore.engine.build.step_work import RemoveWork
 
         active = os.path.join(self.engine.store.layout.snapshots, "active", _STEP + os.path.basename(path))
         self._workers.perform(RemoveWork((active, path)), _ignore, Cancellation())
-
-    def _remove(self, path: str) -> None:
-        """A step's directory goes last, so that what is left of a removal is found again."""
-        self.engine.snapshotter.remove(_STEP + os.path.basename(path))
-        remove_tree(path)
 
     def keep(self, layer: NewLayer | None, made: str) -> Descriptor | None:
         """The layer that was made in the directory `made`, now durable in the store."""
@@ -159,6 +146,31 @@ def opened_site(engine: "Engine", progress: BuildProgress) -> Iterator[Site]:
     """A site for the block; no process and nothing of its steps is left after it."""
     with ExitStack() as opened:
         yield Site(engine, progress, opened)
+
+
+def _make_step(home: str) -> tuple[str, FileLock]:
+    while True:
+        path = os.path.join(home, os.urandom(8).hex())
+        os.mkdir(path, 0o711)
+        try:
+            lock = open_lock(os.path.join(path, "lock"))
+        except FileNotFoundError:  # another build took the directory for an abandoned one
+            continue
+        if lock.try_exclusive() and lock.is_current():
+            return path, lock
+        lock.close()
+
+
+def sweep(engine: "Engine") -> None:
+    """Remove what killed builds left. To be called before any thread starts. Raises `StorageError`, `LaunchError`."""
+    for path in BuildCache(engine.store.layout).abandoned_steps():
+        call_mapped(partial(_remove, engine, path))
+
+
+def _remove(engine: "Engine", path: str) -> None:
+    """A step's directory goes last, so that what is left of a removal is found again."""
+    engine.snapshotter.remove(_STEP + os.path.basename(path))
+    remove_tree(path)
 
 
 def _ignore(data: bytes) -> None:

@@ -1,8 +1,8 @@
-"""What ``RUN --mount`` shows: each made ready at a place of its own, in the container's mount namespace.
+"""What ``RUN --mount`` shows: mounted on the step's root as that is attached, in the container's mount namespace.
 
-The launcher then binds the places at their targets, found inside the root by descriptor. Sources inside a
-stage or an image are found the same way in their own root, mounted for the step alone: neither a symlink nor
-a ``..`` leads out of either (CVE-2024-1753, CVE-2024-23651, CVE-2024-23652, CVE-2024-9675). Secrets are never on disk.
+Targets are found inside the root by descriptor, or made there (`runner.inside`). Sources inside a stage or an
+image are found the same way in their own root, mounted for the step alone: neither a symlink nor a ``..``
+leads out of either (CVE-2024-1753, CVE-2024-23651, CVE-2024-23652, CVE-2024-9675). Secrets are never on disk.
 """
 
 import os
@@ -14,13 +14,15 @@ from layerstore import linux
 from layerstore.errors import LaunchError
 from layerstore.mount import MountStack
 from layerstore.snapshot import overlay
-from runner.attachment import attach_at, bind, new_mount
+from runner.attachment import attach_at, clone, new_mount
 from runner.failure import Doing
-from runner.spec import Mount as SpecMount
+from runner.inside import locate, make_directory, make_file
 
 _NO_DEVICES = linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV
 _INSIDE = linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS
-_SECRETS = "secrets"
+_RESERVED = frozenset({"proc", "sys", "dev"})
+"""What the launcher mounts afterwards, over whatever is there."""
+_FILE = "content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,65 +79,57 @@ class StepMount:
     is_read_only: bool
 
 
-class Places:
-    """The places of one step's mounts, below its state directory."""
+class StepRoot:
+    """The root of one step with its mounts; what they need lies below the directory `state`."""
 
     def __init__(self, state: str, mounts: Sequence[StepMount]) -> None:
         self._state = state
-        self._mounts = tuple(mounts)
-
-    @property
-    def spec_mounts(self) -> tuple[SpecMount, ...]:
-        """What the launcher is to bind, once `attach` has been called."""
-        return tuple(
-            SpecMount(each.target, self._place(number), each.is_read_only)
-            for number, each in enumerate(self._mounts)
-        )
+        self._mounts = sorted(mounts, key=lambda each: each.target.count("/"))
 
     def attach(self, stack: MountStack, target: str) -> None:
-        """Mount the step's root at `target`, and every source at its place. Raises `LaunchError`."""
+        """Mount the step's root at `target`, and on it every mount, outer ones first. Raises `LaunchError`."""
         overlay.attach(stack, target)
-        if any(isinstance(each.source, SecretSource) for each in self._mounts):
-            self._mount_memory()
-        for number, each in enumerate(self._mounts):
-            with Doing(f"prepare the mount at {each.target}"):
-                self._prepare(number, each)
+        root = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for number, each in enumerate(self._mounts):
+                with Doing(f"mount at {each.target}"):
+                    self._mount(root, number, each)
+        finally:
+            os.close(root)
 
-    def _mount_memory(self) -> None:
-        path = os.path.join(self._state, _SECRETS)
-        with Doing("prepare the step's secrets"):
-            os.mkdir(path, 0o711)
-            _attach(new_mount("tmpfs", _NO_DEVICES, (("mode", "711"), ("size", "16m"))), path)
+    def _mount(self, root: int, number: int, mount: StepMount) -> None:
+        if not _RESERVED.isdisjoint(locate(root, mount.target)[:1]):
+            raise LaunchError(f"cannot mount at {mount.target}: /proc, /sys and /dev are the kernel's")
+        tree = self._tree(number, mount)
+        try:
+            is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+            point = (make_directory if is_directory else make_file)(root, mount.target)
+            attach_at(tree, point)
+            os.close(point)
+        finally:
+            os.close(tree)
 
-    def _prepare(self, number: int, mount: StepMount) -> None:
-        place = self._place(number)
+    def _tree(self, number: int, mount: StepMount) -> int:
+        """A detached mount of the source."""
+        attributes = _NO_DEVICES | (linux.MOUNT_ATTR_RDONLY if mount.is_read_only else 0)
         match mount.source:
             case StackSource(stack, path):
-                self._open_stack(number, stack, path, place)
+                return self._part(number, stack, path, attributes)
             case TmpfsSource(size):
-                os.mkdir(place, 0o711)
                 options = (("mode", "1777"), *((("size", str(size)),) if size else ()))
-                _attach(new_mount("tmpfs", _NO_DEVICES, options), place)
+                return new_mount("tmpfs", attributes, options)
             case CacheSource() as cache:
                 _make_cache(cache)
-                _make_point(place, is_directory=True)
-                _bind(linux.AT_FDCWD, cache.path, place)
+                return clone(linux.AT_FDCWD, cache.path, attributes)
             case SocketSource(path):
-                _make_point(place, is_directory=False)
-                _bind(linux.AT_FDCWD, path, place)
+                return clone(linux.AT_FDCWD, path, attributes)
             case SecretSource() as secret:
-                _write_secret(place, secret)
+                return self._secret(number, secret, attributes)
 
-    def _place(self, number: int) -> str:
-        if isinstance(self._mounts[number].source, SecretSource):
-            return os.path.join(self._state, _SECRETS, str(number))
-        return os.path.join(self._state, f"mount-{number}")
-
-    def _open_stack(self, number: int, stack: MountStack, path: str, place: str) -> None:
+    def _part(self, number: int, stack: MountStack, path: str, attributes: int) -> int:
         top = os.path.join(self._state, f"source-{number}")
         os.mkdir(top, 0o711)
-        writable = self._with_upper(number, stack)
-        overlay.attach(writable, top)
+        overlay.attach(self._with_upper(number, stack), top)
         root = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             found = linux.openat2(root, path.lstrip("/") or ".", os.O_PATH, resolve=_INSIDE)
@@ -143,9 +137,10 @@ class Places:
             raise LaunchError(f"cannot mount {path}: it is not in the mount's source") from error
         finally:
             os.close(root)
-        _make_point(place, is_directory=stat.S_ISDIR(os.fstat(found).st_mode))
-        _bind(found, "", place)
-        os.close(found)
+        try:
+            return clone(found, "", attributes)
+        finally:
+            os.close(found)
 
     def _with_upper(self, number: int, stack: MountStack) -> MountStack:
         """`stack` with somewhere to write to that goes with the step."""
@@ -156,25 +151,19 @@ class Places:
             os.mkdir(path, 0o755)
         return MountStack(stack.lowers, upper, work, stack.userxattr)
 
-
-def _attach(mount: int, path: str) -> None:
-    point = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    attach_at(mount, point)
-    os.close(point)
-    os.close(mount)
-
-
-def _bind(source: int, path: str, place: str) -> None:
-    point = os.open(place, os.O_PATH | os.O_CLOEXEC)
-    bind(source, path, point, _NO_DEVICES)
-    os.close(point)
-
-
-def _make_point(place: str, *, is_directory: bool) -> None:
-    if is_directory:
+    def _secret(self, number: int, secret: SecretSource, attributes: int) -> int:
+        """The secret's file, in a tmpfs of its own that has a name only in this mount namespace."""
+        place = os.path.join(self._state, f"secret-{number}")
         os.mkdir(place, 0o711)
-    else:
-        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        memory = new_mount("tmpfs", _NO_DEVICES, (("mode", "711"), ("size", "1m")))
+        point = os.open(place, os.O_PATH | os.O_CLOEXEC)
+        attach_at(memory, point)
+        os.close(point)
+        try:
+            _write_secret(memory, secret)
+            return clone(memory, _FILE, attributes)
+        finally:
+            os.close(memory)
 
 
 def _make_cache(cache: CacheSource) -> None:
@@ -186,9 +175,10 @@ def _make_cache(cache: CacheSource) -> None:
     os.chmod(cache.path, cache.mode)
 
 
-def _write_secret(place: str, secret: SecretSource) -> None:
+def _write_secret(directory: int, secret: SecretSource) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with os.fdopen(os.open(place, flags, 0o600), "wb", buffering=0) as file:
+    fd = os.open(_FILE, flags, 0o600, dir_fd=directory)
+    with os.fdopen(fd, "wb", buffering=0) as file:
         file.write(secret.data)
-        os.fchown(file.fileno(), secret.uid, secret.gid)
-        os.fchmod(file.fileno(), secret.mode)
+        os.fchown(fd, secret.uid, secret.gid)
+        os.fchmod(fd, secret.mode)

@@ -23,7 +23,7 @@ from layerstore.mount import MountStack
 from layerstore.oci.digest import Digest
 from layerstore.snapshot import overlay
 from layerstore.snapshot.commit import NewLayer, commit_changes, write_layer
-from lstore.engine.build.step_mounts import Places, StepMount
+from lstore.engine.build.step_mounts import StepMount, StepRoot
 from lstore.engine.build.stubs import OF_EVERY_STEP, remove_stubs
 from runner import launch
 from runner.mapped import call_mapped
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from runner.spec import Network
 
 _LONGEST_ANSWER = 4096
+_SHELL = ("/bin/sh",)
 NOTHING = b"-"
 """Answers that a step changed nothing."""
 
@@ -57,16 +58,24 @@ class RunWork:
 
     def perform(self, output: int) -> bytes:
         """See `workers.Work`."""
-        places = Places(self.state, self.mounts)
-        fields = {name: getattr(self.spec, name) for name in self.spec._fields}
-        spec = ProcessSpec(**{**fields, "mounts": (*self.spec.mounts, *places.spec_mounts)})
         null = os.open(os.devnull, os.O_RDONLY)
-        stdio = Stdio(null, output, output)
-        around = launch.Surroundings(self.state, places.attach, self.network, stdio)
-        status = launch.run(self.stack, spec, around)
+        status = self._launch(self.spec.args, Stdio(null, output, output))
         if status:
             return b"%d " % status
         return b"0 " + _mapped(self._commit)
+
+    def open_shell(self) -> int:
+        """Run a shell in the command's place, on our own terminal; its exit status.
+
+        To be called in the main thread of a process that has no others.
+        """
+        return self._launch(_SHELL, Stdio())
+
+    def _launch(self, args: tuple[str, ...], stdio: Stdio) -> int:
+        fields = {name: getattr(self.spec, name) for name in self.spec._fields}
+        root = StepRoot(self.state, self.mounts)
+        around = launch.Surroundings(self.state, root.attach, self.network, stdio)
+        return launch.run(self.stack, ProcessSpec(**{**fields, "args": args}), around)
 
     def _commit(self) -> bytes:
         with _mounted(self.view, self.state) as lower, ExitStack() as opened:
