@@ -27,6 +27,7 @@ from layerstore.oci.platform import Platform
 from layerstore.oci.reference import DEFAULT_TAG, Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
+from layerstore.watch import WatchedTarget
 from lstore.engine.admit import admit, choose, images_below, unpack_only
 from lstore.engine.place import Place, opened
 
@@ -64,7 +65,7 @@ def _to_registry(
     name = Reference.parse(destination.name)
     with engine.registries(progress) as client:
         repository = client.repository(name, actions=PUSH)
-        copy_graph(origin, repository, root)
+        copy_graph(origin, WatchedTarget(repository, progress, "uploading"), root)
         if name.digest is None:
             repository.tag(root, name.target)
 
@@ -90,7 +91,7 @@ def _to_layout(
     engine: "Engine", origin: Source, root: Descriptor, destination: Place, progress: Progress
 ) -> None:
     layout = LayoutDirectory.create(destination.path)
-    copy_graph(origin, layout, root)
+    copy_graph(origin, WatchedTarget(layout, progress, "writing"), root)
     layout.tag(root, destination.name or DEFAULT_TAG)
 
 
@@ -99,7 +100,7 @@ def _to_oci_archive(
 ) -> None:
     with _created(destination.path) as output:
         writer = OciArchiveWriter(output)
-        copy_graph(origin, writer, root, parallel=1)
+        copy_graph(origin, WatchedTarget(writer, progress, "writing"), root, parallel=1)
         writer.tag(root, destination.name or DEFAULT_TAG)
         writer.finish()
 
@@ -113,7 +114,7 @@ def _to_docker_archive(
     manifest, config = images[0]
     names = (Reference.parse(destination.name),) if destination.name else ()
     with _created(destination.path) as output:
-        tars = _UnpackedTars(origin, manifest, config, engine.store.layout.ingests)
+        tars = _UnpackedTars(origin, manifest, config, engine.store.layout.ingests, progress)
         writer = DockerArchiveWriter(output, tars)
         writer.add(config, names)
         writer.finish()
@@ -148,11 +149,14 @@ def _created(path: str) -> Iterator[BinaryIO]:
 class _UnpackedTars:
     """The layers of an image that is not in the store, unpacked one at a time into a nameless file."""
 
-    def __init__(self, source: Source, manifest: Manifest, config: ImageConfig, spool: str) -> None:
+    def __init__(
+        self, source: Source, manifest: Manifest, config: ImageConfig, spool: str, progress: Progress
+    ) -> None:
         config.check_layers(len(manifest.layers))
         self._source = source
         self._layers = dict(zip(config.diff_ids, manifest.layers, strict=True))
         self._spool = spool
+        self._progress = progress
 
     @contextmanager
     def open_tar(self, diff_id: Digest) -> Iterator[tuple[Readable, int]]:
@@ -161,15 +165,18 @@ class _UnpackedTars:
         compression = mediatype.layer_compression(layer.media_type)
         if compression is None:
             raise UnsupportedContent(f"{layer.media_type} is no layer that can be unpacked")
+        self._progress.phase(layer.digest.short, "unpacking", layer.size)
         with (
             tempfile.TemporaryFile(dir=self._spool, buffering=0) as unpacked,
             self._source.fetch(layer) as stream,
         ):
             reader, unpacker = VerifyingReader(stream, layer), decompressor(compression)
             for chunk in iter(partial(reader.read, CHUNK), b""):
+                self._progress.advance(layer.digest.short, len(chunk))
                 for data in unpacker.decompress(chunk):
                     unpacked.write(data)
             unpacker.finish()
+            self._progress.phase(layer.digest.short, "done")
             size = unpacked.tell()
             unpacked.seek(0)
             yield unpacked, size

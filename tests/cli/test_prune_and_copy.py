@@ -139,6 +139,21 @@ def test_an_image_goes_round_all_places_with_its_digest(replaced, registry: Regi
     assert replaced("inspect", "-f", "{{.Descriptor.digest}}", "again").out == digest
 
 
+def test_each_copy_out_of_the_store_tells_what_it_does(replaced, registry: Registry, tmp_path: Path) -> None:
+    words = {
+        f"docker://{registry.address}/mine:1": "Pushing",
+        f"oci:{tmp_path}/copied": "Writing",
+        f"oci-archive:{tmp_path}/copied.tar": "Writing",
+        f"docker-archive:{tmp_path}/docker.tar": "Extracting",
+    }
+
+    told = {destination: replaced("copy", "store:mine", destination).err for destination in words}
+
+    for destination, word in words.items():
+        assert f": {word}\n" in told[destination]
+        assert told[destination].endswith(": Complete\n")
+
+
 @pytest.fixture
 def bill(tmp_path: Path) -> str:
     """A place with an artifact about an image."""
