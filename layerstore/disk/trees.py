@@ -1,7 +1,10 @@
 """Whole directory trees of our own: measured and made durable, without following a link."""
 
+import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from layerstore.disk.publish import opened_directory, sync_directory, sync_file
@@ -12,6 +15,9 @@ __all__ = ["Meter", "Usage", "remove_tree", "remove_trees", "set_aside", "sync_t
 
 _BLOCK = 512
 _SYNCED_SINGLY = 64
+_STEP = 1000
+"""Characters of a path that are surely less than PATH_MAX bytes, and more than a component has."""
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +59,22 @@ class Meter:
         size = inodes = 0
         pending = [path]
         while pending:
+            directory = pending.pop()
             try:
-                entries = os.scandir(pending.pop())
+                descriptor = _open_far(directory)
             except (FileNotFoundError, PermissionError):
                 continue
-            with entries:
-                for entry in entries:
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
+            try:
+                for name, status in _statuses(descriptor):
                     if status.st_dev != device:
                         continue
                     used = self._count(status)
                     size += used.size
                     inodes += used.inodes
                     if stat.S_ISDIR(status.st_mode):
-                        pending.append(entry.path)
+                        pending.append(f"{directory}/{name}")
+            finally:
+                os.close(descriptor)
         return Usage(size, inodes)
 
     def _count(self, status: os.stat_result) -> Usage:
@@ -81,22 +86,69 @@ class Meter:
         return Usage(status.st_blocks * _BLOCK, 1)
 
 
+def _statuses(directory: int) -> Iterator[tuple[str, os.stat_result]]:
+    """What is in an open directory, as far as it stays there."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                yield entry.name, entry.stat(follow_symlinks=False)
+
+
+def _open_far(path: str) -> int:
+    """A descriptor of the directory `path`, reached in several steps where it is too long for the kernel."""
+    descriptor = None
+    try:
+        while len(path) > _STEP:
+            cut = path.rindex("/", 0, _STEP)
+            above, descriptor = descriptor, os.open(path[:cut], _DIRECTORY, dir_fd=descriptor)
+            if above is not None:
+                os.close(above)
+            path = path[cut + 1 :]
+        return os.open(path, _DIRECTORY, dir_fd=descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def sync_tree(path: str) -> None:
     """Make `path` and all below it durable; nothing where it is gone. Links are not followed.
 
-    Many files cost one syncfs(2), which is dear beside other writers, and yet cheaper than one sync each.
+    Many files cost one syncfs(2), which is dear beside other writers, and yet cheaper than one sync each. So
+    do files that are too deep for a path.
     """
-    files: list[str] = []
-    directories: list[str] = []
-    for directory, _, names in os.walk(path):
-        directories.append(directory)
-        files += (os.path.join(directory, name) for name in names)
-    if len(files) + len(directories) > _SYNCED_SINGLY:
+    few = _few_below(path)
+    if few is None:
         with opened_directory(path) as descriptor:
             syncfs(descriptor)
         return
+    files, directories = few
     for each in files:
-        if stat.S_ISREG(os.stat(each, follow_symlinks=False).st_mode):
-            sync_file(each)
+        sync_file(each)
     for each in directories:
         sync_directory(each)
+
+
+def _few_below(path: str) -> tuple[list[str], list[str]] | None:
+    """The regular files and the directories from `path` down; None where they are many, or deep."""
+    files: list[str] = []
+    directories: list[str] = []
+    pending = [path]
+    while pending:
+        directory = pending.pop()
+        try:
+            with os.scandir(directory) as entries:
+                directories.append(directory)
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        files.append(entry.path)
+                    if len(files) + len(directories) + len(pending) > _SYNCED_SINGLY:
+                        return None
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return None
+    return files, directories

@@ -68,8 +68,9 @@ def apply_tree(
     `tars` are descriptors of the layers' uncompressed tars, by layer number. A file that `base` has at
     the same place is linked from there instead of written. Nothing is synced.
 
-    Raises `InvalidLayer` for a tree with names that are none, `StoreDamaged` for a tar that ends too soon,
-    `MissingFeature` for an owner that the user namespace does not map, `NoSpace`, `StorageError`.
+    Raises `InvalidLayer` for a tree with names that are none or attributes that are malformed,
+    `UnsupportedContent` for more attributes than the file system has room for, `StoreDamaged` for a tar that
+    ends too soon, `MissingFeature` for an owner that the user namespace does not map, `NoSpace`, `StorageError`.
     """
     applier = _Applier(root, tars, directory, ownership, base)
     try:

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Final, NamedTuple
 
-from layerstore.errors import MissingFeature
+from layerstore.errors import InvalidLayer, MissingFeature, UnsupportedContent
 from layerstore.layer.acl import ACCESS, DEFAULT
 from layerstore.layer.changeset import OVERLAY_MARKS
 from layerstore.layer.entry import Entry, Kind
@@ -34,7 +34,8 @@ _PORTABLE: Final = (_USER, b"trusted.", b"security.capability", ACCESS, DEFAULT)
 def restore(inode: int | bytes, entry: Entry, ownership: Ownership) -> None:
     """Give `inode`, an open file or its name under ``/proc/self/fd``, the metadata of `entry`.
 
-    Raises `MissingFeature` for an owner that the user namespace does not map, ``OSError``.
+    Raises `MissingFeature` for an owner that the user namespace does not map, `InvalidLayer`, `UnsupportedContent`
+    for attributes that the kernel or the file system cannot take, ``OSError``.
     """
     # The kernel's order: a change of owner clears set-id bits and file capabilities, a change of mode
     # rewrites the mask of an ACL.
@@ -141,16 +142,31 @@ def _set_owner(inode: int | bytes, entry: Entry) -> None:
         ) from error
 
 
+def _has_space(inode: int | bytes) -> bool:
+    """Whether the file system is not full: ext4 says that it is where one file's attributes outgrow their block."""
+    return os.statvfs(inode).f_bavail > 0
+
+
 def _set_xattr(inode: int | bytes, entry: Entry, name: bytes, value: bytes, ownership: Ownership) -> None:
     """Set one attribute, as far as the file system, the kind of file and the privilege allow.
 
-    ``user.*`` on what is neither file nor directory has no meaning to the kernel, xattr(7).
+    ``user.*`` on what is neither file nor directory has no meaning to the kernel, xattr(7). Raises `InvalidLayer`
+    for a value that the kernel understands and finds malformed, `UnsupportedContent` for too many.
     """
     if name.startswith(_USER) and entry.kind not in _HAVE_USER_XATTRS:
         return
     try:
         os.setxattr(inode, name, value)
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise InvalidLayer(
+                f"cannot give {shown(entry.path)} the attribute {shown(name)}: its value is malformed"
+            ) from error
+        if error.errno == errno.ENOSPC and _has_space(inode):
+            raise UnsupportedContent(
+                f"cannot give {shown(entry.path)} the attribute {shown(name)}: no room for it in this file system",
+                hint="lstore --driver erofs …",
+            ) from error
         is_refused = error.errno == errno.EPERM and ownership is not Ownership.EXACT
         if not is_refused and error.errno != errno.EOPNOTSUPP:
             raise

@@ -13,7 +13,7 @@ from typing import Final
 
 from layerstore.errors import InvalidLayer, LimitExceeded
 from layerstore.layer.entry import MAX_ENTRIES, Entry, Kind
-from layerstore.layer.names import shown
+from layerstore.layer.names import PATH_MAX, shown
 
 MAX_SYMLINKS: Final = 40
 """The kernel's MAXSYMLINKS, ``include/linux/namei.h``."""
@@ -60,7 +60,7 @@ class Tree:
 
         Whiteouts go first, whatever their order: they are about lower layers only. Raises
         `InvalidLayer` for parents that are no directories, symlink loops and hardlinks to nothing;
-        `LimitExceeded` past `MAX_ENTRIES` nodes.
+        `LimitExceeded` past `MAX_ENTRIES` nodes, and past `PATH_MAX` bytes of parents, symlinks followed.
         """
         self.begin_layer()
         changes = list(changes)
@@ -152,9 +152,12 @@ class Tree:
             self._parents.clear()
 
     def _walk(self, directory: bytes, path: bytes, *, make: bool) -> Node | None:
-        """The node of `directory`. None where it is none, or is missing and not to be made."""
-        above: list[Node] = []
-        node = self.root
+        """The node of `directory`. None where it is none, or is missing and not to be made.
+
+        Symlinks as parents could build trees deeper than `PATH_MAX`, where nobody can go by name.
+        """
+        above: list[tuple[Node, int]] = []
+        node, length = self.root, 0
         pending = self._components(directory)
         followed = 0
         while pending:
@@ -162,7 +165,7 @@ class Tree:
             if not name or name == b".":
                 continue
             if name == b"..":
-                node = above.pop() if above else node
+                node, length = above.pop() if above else (node, length)
                 continue
             child = self._child(node, name, make=make)
             if child is None:
@@ -174,13 +177,18 @@ class Tree:
                 self.has_followed_symlink = True
                 target = child.entry.link
                 if target.startswith(b"/"):
-                    above, node = [], self.root
+                    above, node, length = [], self.root, 0
                 pending += self._components(target)
             elif child.children is None:
                 return None
             else:
-                above.append(node)
+                above.append((node, length))
                 node = child
+                length += len(name) + 1
+                if length > PATH_MAX:
+                    raise LimitExceeded(
+                        f"cannot reach {shown(path)}: it is deeper than any path, with symlinks followed"
+                    )
         return node
 
     def _components(self, path: bytes) -> list[bytes]:

@@ -183,3 +183,33 @@ def test_a_large_tree_is_synced_with_its_file_system(tmp_path: Path, monkeypatch
 
 def test_syncing_what_is_gone_does_nothing(tmp_path: Path) -> None:
     sync_tree(str(tmp_path / "gone"))
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    """A tree whose bottom is too far down for a path, with a file there."""
+    root = tmp_path / "root"
+    root.mkdir()
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(50):
+        os.mkdir("d" * 200, dir_fd=here)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("bottom", os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=here))
+    os.close(here)
+    return root
+
+
+def test_what_is_too_deep_for_a_path_is_measured_synced_and_removed(
+    deep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(trees, "syncfs", synced.append)
+
+    assert Meter().measure(str(deep)).inodes == 52
+    sync_tree(str(deep))
+    remove_tree(str(deep))
+
+    assert len(synced) == 1
+    assert not deep.exists()

@@ -1,5 +1,6 @@
 """`layerstore.layer.apply` writes what GNU tar writes, to the last attribute, at any depth, and no further."""
 
+import errno
 import os
 import resource
 import stat
@@ -17,7 +18,14 @@ from fixtures.images.entries import character_device, directory, fifo, file, har
 from fixtures.torture import make_torture
 from fixtures.trees import differences, tree_facts
 from layerstore.disk.trees import remove_tree
-from layerstore.errors import InvalidLayer, MissingFeature, NoSpace, StorageError, StoreDamaged
+from layerstore.errors import (
+    InvalidLayer,
+    MissingFeature,
+    NoSpace,
+    StorageError,
+    StoreDamaged,
+    UnsupportedContent,
+)
 from layerstore.layer import metadata
 from layerstore.layer.apply import Base, apply_tree, contents_of
 from layerstore.layer.changeset import read_changes
@@ -451,3 +459,29 @@ def test_a_tree_written_over_a_base_equals_one_written_alone(
         write(alone, folder / "alone")
 
     assert differences(tree_facts(folder / "shared"), tree_facts(folder / "alone")) == {}
+
+
+@pytest.mark.root
+def test_an_attribute_that_the_kernel_finds_malformed_is_the_layers_fault(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.add(make_tar([Member("f", xattrs={"security.capability": b"x"})]))
+
+    with pytest.raises(InvalidLayer, match=r"'f' the attribute 'security.capability': its value is malformed"):
+        write(stack, tmp_path / "ours")
+
+
+@pytest.mark.root
+def test_attributes_that_outgrow_the_file_system_are_no_full_disk(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.add(make_tar([Member("f", xattrs={"user.a": b"x"})]))
+
+    def refuse(inode: int | bytes, name: bytes, value: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(metadata.os, "setxattr", refuse)
+
+    with pytest.raises(UnsupportedContent, match=r"'f' the attribute 'user.a': no room for it") as caught:
+        write(stack, tmp_path / "ours")
+    assert caught.value.hint == "lstore --driver erofs …"

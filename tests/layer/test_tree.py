@@ -233,3 +233,11 @@ def test_a_layer_knows_whether_it_stands_alone_and_stacks(
     made, _ = standalone(layer)
 
     assert (made.stands_alone, made.is_stackable) == (stands_alone, is_stackable)
+
+
+def test_symlinks_do_not_build_trees_deeper_than_a_path() -> None:
+    deep = b"d/" * 2000
+    layer = [file(deep + b"x"), symlink(b"l1", deep), file(b"l1/" + deep + b"x")]
+
+    with pytest.raises(LimitExceeded, match="deeper than any path"):
+        build(layer)
