@@ -49,9 +49,9 @@ _DEFAULTS: Final = {"network": "default", "security": "sandbox"}
 
 def interpret(statement: Statement) -> Instruction:
     """The instruction that `statement` spells. Raises `DockerfileError`."""
-    reader = _READERS.get(statement.name)
+    reader = READERS.get(statement.name)
     if reader is None:
-        suggestion = did_you_mean(statement.name, _READERS)
+        suggestion = did_you_mean(statement.name, READERS)
         raise statement.error(f"unknown instruction: {statement.keyword.text}{suggestion}")
     return reader(statement)
 
@@ -220,7 +220,7 @@ def _onbuild(statement: Statement) -> OnBuild:
     return OnBuild(statement, trigger, interpret(inner))
 
 
-_READERS: Final[dict[str, Callable[[Statement], Instruction]]] = {
+READERS: Final[dict[str, Callable[[Statement], Instruction]]] = {
     "ADD": interpret_add,
     "ARG": _arg,
     "CMD": _cmd,
@@ -240,3 +240,4 @@ _READERS: Final[dict[str, Callable[[Statement], Instruction]]] = {
     "VOLUME": _volume,
     "WORKDIR": lambda statement: Workdir(statement, _single(statement)),
 }
+"""By keyword."""

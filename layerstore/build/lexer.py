@@ -65,8 +65,8 @@ class LexedFile:
 def lex(source: Source) -> LexedFile:
     """The logical lines of `source`, none of them empty.
 
-    Raises `DockerfileError` for doubled or wrong directives, heredocs without end, and text that is no
-    UTF-8 or holds a NUL outside comments.
+    Raises `DockerfileError` for doubled or wrong directives, continuations of nothing, heredocs without end,
+    and text that is no UTF-8 or holds a NUL outside comments.
     """
     lexer = _Lexer(source)
     lines = tuple(lexer.logical_lines())
@@ -138,6 +138,8 @@ class _Lexer:
                 piece, is_continued = self._uncontinued(line)
                 starts.append((len(text), Position(self._next, 1)))
                 text += piece
+        if not text.strip():
+            raise self.source.error(starts[0][1], "a line is continued, but no instruction follows")
         self._check_text(text, tuple(starts))
         logical = LogicalLine(text, tuple(starts), self._next, comments, empty)
         heredocs = self._heredocs(logical)

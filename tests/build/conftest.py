@@ -33,12 +33,13 @@ class Built(NamedTuple):
     graph: StageGraph
     arguments: BuildArguments
     steps: Mapping[int, tuple[Step, ...]]
+    results: Mapping[int, StageState]
     target: Stage
 
     @property
     def state(self) -> StageState:
         """What the target has become."""
-        return self.steps[self.target.index][-1].after
+        return self.results[self.target.index]
 
     @property
     def image(self) -> ImageState:
@@ -66,14 +67,16 @@ def build() -> Build:
         arguments = BuildArguments(given, PLATFORM, PLATFORM, target)
         graph = StageGraph.build(dockerfile, arguments)
         steps: dict[int, tuple[Step, ...]] = {}
+        results: dict[int, StageState] = {}
         for stage in graph.needed(graph.target(target)):
             if isinstance(stage.base, StageSource):
-                base = steps[stage.base.index][-1].after.as_base()
+                base = results[stage.base.index].as_base()
             else:
                 image = (bases or {}).get(stage.start.image, ImageState.scratch(PLATFORM))
                 base = StageState.of_base(image)
             steps[stage.index] = evaluate(stage, base, graph, arguments)
-        return Built(dockerfile, graph, arguments, steps, graph.target(target))
+            results[stage.index] = steps[stage.index][-1].after if steps[stage.index] else base
+        return Built(dockerfile, graph, arguments, steps, results, graph.target(target))
 
     return run
 

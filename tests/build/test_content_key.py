@@ -209,3 +209,15 @@ def test_a_link_that_is_gone_is_refused(tmp_path: Path, open_context: OpenContex
     with pytest.raises(Conflict):
         content_key(context, selections)
     assert isinstance(selections[0].items[0].found, Found)
+
+
+@pytest.mark.root
+def test_devices_are_told_apart(tmp_path: Path, open_context: OpenContext) -> None:
+    keys = set()
+    for number in (1, 2):
+        root = tmp_path / str(number)
+        root.mkdir()
+        os.mknod(root / "device", 0o020600, os.makedev(1, number))
+        keys.add(key(open_context(root)))
+
+    assert len(keys) == 2

@@ -95,3 +95,12 @@ def test_without_news_nothing_is_written(file: Path, where: str) -> None:
 def test_a_cache_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         DigestCache(os.fspath(tmp_path))
+
+
+def test_a_cache_that_cannot_be_written_is_told(file: Path, tmp_path: Path) -> None:
+    cache = DigestCache(os.fspath(tmp_path / "cache/digests"))
+    cache.remember(state(file), DIGEST, later(file))
+    (tmp_path / "cache").write_text("in the way")
+
+    with pytest.raises(StorageError):
+        cache.save()

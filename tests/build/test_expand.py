@@ -123,6 +123,12 @@ def test_the_escape_character_is_the_directives() -> None:
     assert ShellLexer("`").expand("c:\\x `$PWD", VARIABLES).text == "c:\\x $PWD"
 
 
+def test_escapes_stay_where_that_is_asked_for() -> None:
+    lexer = ShellLexer(keeps_escapes=True, keeps_quotes=True)
+
+    assert lexer.expand('a\\ b "c\\" d" \'e\'', {}).words == ("a\\ b", '"c\\" d"', "'e'")
+
+
 def test_matched_and_unmatched_variables_are_told() -> None:
     result = ShellLexer().expand("$PWD ${NOPE} ${OTHER:-x} ${NULL:+y}", VARIABLES)
 

@@ -124,6 +124,11 @@ def test_copy_takes_heredocs_for_files() -> None:
     assert copy.sources == ("c",)
 
 
+@pytest.mark.parametrize("word", ["<<'a", "<<", "<<''", "a<<b"])
+def test_what_only_looks_like_a_heredoc_is_a_name(word: str) -> None:
+    assert fields(only(f"COPY {word} /x"), "sources", "inline") == ((word,), ())
+
+
 def test_add_takes_its_flags() -> None:
     add = only("ADD --checksum=sha256:abc --keep-git-dir=true --unpack=false http://x/y.tar /z")
 
@@ -255,6 +260,8 @@ def test_onbuild_keeps_the_instruction_as_text() -> None:
         ("SHELL bash -c", "SHELL requires the arguments to be in JSON form", 7),
         ("HEALTHCHECK", "HEALTHCHECK requires at least one argument", 1),
         ("HEALTHCHECK NONE x", "HEALTHCHECK NONE takes no arguments", 13),
+        ("HEALTHCHECK CMD [1]", "strings only", 17),
+        ('COPY ["a", 1]', "strings only", 6),
         ("HEALTHCHECK CMD", "missing command after HEALTHCHECK CMD", 16),
         ("HEALTHCHECK CMDD x", "unknown type 'CMDD' in HEALTHCHECK (did you mean CMD?)", 13),
         ("HEALTHCHECK run x", "(try CMD)", 13),

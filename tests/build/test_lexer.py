@@ -58,6 +58,8 @@ def test_directives_are_read_until_the_first_other_line() -> None:
         (b"# escape=x\nFROM a", "invalid escape token 'x'", (1, 10)),
         (b"# escape=`\n# escape=`\nFROM a", "only one escape parser directive", (2, 1)),
         (b"FROM a\nRUN <<EOF\nx\n", "unterminated heredoc", (2, 1)),
+        (b"FROM a\n \\", "no instruction follows", (2, 2)),
+        (b"FROM a\n\\\n# x\n\n", "no instruction follows", (2, 1)),
         (b"FROM a\nRUN \xff", "not UTF-8", (2, 5)),
         (b"FROM a\nRUN a \\\n  \0", "NUL", (3, 3)),
         (b"FROM a\nRUN <<EOF\n\xff\nEOF\n", "not UTF-8", (3, 1)),
@@ -114,6 +116,9 @@ def test_positions_lead_back_through_continuations() -> None:
         (b"RUN a << EOF\n", []),
         (b"RUN a <<<EOF\n", []),
         (b"RUN 'a <<EOF'\n", []),
+        (b"RUN 'a <<EOF\n", []),
+        (b'RUN ["<<EOF", 1]\n', []),
+        (b"ONBUILD ENV a=<<EOF\n", []),
     ],
 )
 def test_heredocs_hold_what_stands_under_them(raw: bytes, heredocs: list[tuple[str, bool, str]]) -> None:
@@ -138,4 +143,4 @@ def test_any_bytes_lex_or_are_refused(raw: bytes) -> None:
     except DockerfileError:
         return
 
-    assert all(line.text for line in file.lines)
+    assert all(line.text.strip() for line in file.lines)
