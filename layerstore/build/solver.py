@@ -6,6 +6,8 @@ parent and its sources are known. Every finished step is recorded before the nex
 is killed is taken up where it was.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
@@ -27,7 +29,7 @@ from layerstore.build.executor import (
 )
 from layerstore.build.image_state import ImageState
 from layerstore.build.stages import ImageSource, NamedContext, Origin, Stage, StageGraph, StageSource
-from layerstore.errors import LstoreError
+from layerstore.errors import DockerfileError, InvalidInput, LstoreError, NotFound, UnsupportedContent
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.tasks import Cancellation, Cancelled, run_all
@@ -168,8 +170,8 @@ class Solver:
         while work.position < len(work.steps):
             step = work.steps[work.position]
             if step.makes_layer:
-                task = self._task(work, step)
-                record = self._find(stage, task.definition)
+                with _located(step):
+                    record = self._find(stage, self._task(work, step).definition)
                 if record is None:
                     return
                 self._progress.begin(work.vertices[work.position], self._title(work))
@@ -235,7 +237,8 @@ class Solver:
         self._progress.begin(vertex, title)
         outcome: Outcome = "failed"
         try:
-            layer, outcome = self._find_or_make(work.stage, self._task(work, step), vertex, title)
+            with _located(step):
+                layer, outcome = self._find_or_make(work.stage, self._task(work, step), vertex, title)
         except Cancelled:
             outcome = "canceled"
             raise
@@ -288,3 +291,14 @@ class Solver:
         name = f"{work.stage.name} " if len(self._graph.stages) > 1 or work.stage.start.alias else ""
         text = work.steps[work.position].instruction.origin.text
         return f"[{name}{number}/{total}] {text[:_MAX_TITLE]}"
+
+
+@contextmanager
+def _located(step: Step) -> Iterator[None]:
+    """Let errors about what the Dockerfile says tell where it says so. Raises `DockerfileError`."""
+    try:
+        yield
+    except DockerfileError:
+        raise
+    except (InvalidInput, NotFound, UnsupportedContent) as error:
+        raise step.instruction.origin.error(error.message, hint=error.hint) from error

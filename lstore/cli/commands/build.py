@@ -213,12 +213,12 @@ def _write(
     session: Session, built: "Built", request: "BuildRequest", target: build_options.OutputOption
 ) -> None:
     """Hand the result on to one ``--output``; in the store it is anyway."""
+    if target.type == "image":
+        return
     from lstore.engine.build.output import write_archive, write_files, write_layout
 
     engine = session.engine()
     match target.type:
-        case "image":
-            return
         case "registry":
             from lstore.engine.push import push
 

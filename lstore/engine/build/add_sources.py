@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from layerstore.build.context import Context
 from layerstore.build.instruction import Add, Copy
 from layerstore.build.selection import Selection, select
 from layerstore.build.source_kind import SourceKind, source_kind, url_file_name
-from layerstore.build.transfer import Destination, LayerPlan
-from layerstore.layer.source import TarFile
-from layerstore.layer.tar import read_entries
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import Json
-from lstore.engine.build.archives import opened_archive
 from lstore.engine.build.local import LocalContext
-from lstore.engine.build.remote import check_out, download
+
+if TYPE_CHECKING:
+    from layerstore.build.transfer import Destination, LayerPlan
 
 OpenLocal = Callable[[str], LocalContext]
 """Opens a directory of ours as a context, until the build ends."""
@@ -49,6 +48,8 @@ class Remote:
     @cached_property
     def context(self) -> LocalContext:
         """The directory that holds it, fetched when it is first asked for."""
+        from lstore.engine.build.remote import check_out, download
+
         directory = self.scratch()
         if self.kind is SourceKind.GIT:
             return self.open_local(check_out(self.url, directory, keeps_git=self.instruction.keep_git_dir))
@@ -98,9 +99,9 @@ class Additions:
 
     def place(
         self,
-        plan: LayerPlan,
+        plan: "LayerPlan",
         local: tuple[Context, tuple[Selection, ...]] | None,
-        to: Destination,
+        to: "Destination",
         scratch: str,
         opened: ExitStack,
     ) -> None:
@@ -120,15 +121,18 @@ class Additions:
 
 
 def _place(
-    plan: LayerPlan,
+    plan: "LayerPlan",
     context: Context,
     selections: tuple[Selection, ...],
-    to: Destination,
+    to: "Destination",
     scratch: str,
     opened: ExitStack,
     *,
     unpacks: bool,
 ) -> None:
+    from layerstore.layer.source import TarFile
+    from layerstore.layer.tar import read_entries
+
     plain = []
     for selection in selections:
         tar = _archive(context, selection, scratch, opened) if unpacks else None
@@ -146,6 +150,8 @@ def _archive(context: Context, selection: Selection, scratch: str, opened: ExitS
         or not stat.S_ISREG(selection.items[0].found.status.st_mode)
     ):
         return None
+    from lstore.engine.build.archives import opened_archive
+
     fd = context.open(selection.items[0].found)
     opened.callback(os.close, fd)
     return opened.enter_context(opened_archive(fd, scratch))

@@ -3,8 +3,6 @@
 tar alone, or in gzip, zstd, bzip2 or xz, as docker's ADD takes them. No program is started for it (CVE-2019-14271).
 """
 
-import bz2
-import lzma
 import os
 import tempfile
 from collections.abc import Iterator
@@ -87,6 +85,9 @@ def _decompressed(fd: int, magic: bytes) -> Iterator[bytes]:
 
 def _by_library(fd: int, *, is_xz: bool) -> Iterator[bytes]:
     """What the file holds, in pieces of bounded size."""
+    import bz2
+    import lzma
+
     with os.fdopen(os.dup(fd), "rb") as file:
         file.seek(0)
         try:

@@ -18,7 +18,6 @@ from layerstore.progress import SILENT, Progress
 from lstore.engine.build.executor import SiteExecutor
 from lstore.engine.build.image import BuiltImage, keep_images, make_image, make_index
 from lstore.engine.build.images import ImageFinder
-from lstore.engine.build.prune import bound
 from lstore.engine.build.recorder import StoreRecorder
 from lstore.engine.build.request import PARALLEL_STAGES, BuildRequest
 from lstore.engine.build.site import Site, opened_site
@@ -53,7 +52,11 @@ def build(
         )
         index = make_index(images, {}) if len(images) > 1 else None
         identity = keep_images(engine.store, images, index, request.tags)
-    bound(engine)
+        has_news = site.has_workers
+    if has_news:
+        from lstore.engine.build.prune import bound
+
+        bound(engine)
     return Built(images, index, identity)
 
 

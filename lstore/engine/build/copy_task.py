@@ -8,25 +8,28 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from layerstore.build.definition import definition_key
 from layerstore.build.evaluate import Step
 from layerstore.build.executor import Root
 from layerstore.build.instruction import Add, Copy
-from layerstore.build.owner import Owner, find_owner
-from layerstore.build.root_tree import RootTree
 from layerstore.build.selection import Selection, select
-from layerstore.build.transfer import ROOT, Destination, LayerPlan
 from layerstore.errors import InvalidInput, LstoreError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import Json
-from layerstore.snapshot.commit import NewLayer, write_layer
 from layerstore.tasks import Cancellation
 from lstore.engine.build.add_sources import Additions
 from lstore.engine.build.local import LocalContext
 from lstore.engine.build.site import Site, Workplace
-from lstore.engine.build.step_work import CopyWork, KeyWork, Selected, parse_layer
+
+if TYPE_CHECKING:
+    from layerstore.build.owner import Owner
+    from layerstore.build.root_tree import RootTree
+    from layerstore.build.transfer import Destination
+    from layerstore.snapshot.commit import NewLayer
+    from lstore.engine.build.step_work import Selected
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class CopyTask:
 
     def content_key(self, cancellation: Cancellation) -> Digest | None:
         """See `Task`."""
+        from lstore.engine.build.step_work import KeyWork
+
         selected = self._selected()
         if selected is None:
             return None
@@ -80,6 +85,8 @@ class CopyTask:
 
     def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
         """See `Task`."""
+        from lstore.engine.build.step_work import CopyWork, parse_layer
+
         selected = self._selected()
         with self.site.workplace() as place, self.site.tree(self.root) as tree:
             to = self._destination(tree)
@@ -90,7 +97,10 @@ class CopyTask:
                 return self.site.keep(layer, place.made)
             return self.site.keep(self._write(None if self._is_linked else tree, to, place), place.made)
 
-    def _write(self, tree: RootTree | None, to: Destination, place: Workplace) -> NewLayer | None:
+    def _write(self, tree: "RootTree | None", to: "Destination", place: Workplace) -> "NewLayer | None":
+        from layerstore.build.transfer import LayerPlan
+        from layerstore.snapshot.commit import write_layer
+
         plan = LayerPlan(tree)
         local = None
         if isinstance(self.source, LocalContext) and self._selections:
@@ -101,14 +111,19 @@ class CopyTask:
                 plan.write(file.name, file.content.encode("utf-8", "surrogateescape"), to)
             return write_layer(plan.members(), place.made, clamp=self.clamp)
 
-    def _selected(self) -> Selected | None:
+    def _selected(self) -> "Selected | None":
         """What is to be taken from another root."""
         if not isinstance(self.source, Root):
             return None
+        from lstore.engine.build.step_work import Selected
+
         one = self.instruction
         return Selected(self.site.view(self.source), one.sources, one.parents, one.exclude)
 
-    def _destination(self, tree: RootTree) -> Destination:
+    def _destination(self, tree: "RootTree") -> "Destination":
+        from layerstore.build.owner import find_owner
+        from layerstore.build.transfer import Destination
+
         one = self.instruction
         path = self.step.before.image.resolve(one.destination)
         if one.destination.endswith("/.") or one.destination == ".":
@@ -163,6 +178,9 @@ class WorkdirTask:
 
     def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
         """See `Task`."""
+        from layerstore.build.transfer import LayerPlan
+        from layerstore.snapshot.commit import write_layer
+
         with self.site.workplace() as place, self.site.tree(self.root) as tree:
             plan = LayerPlan(tree)
             path = tree.resolve(os.fsencode(self._path))
@@ -177,7 +195,10 @@ class WorkdirTask:
     def _user(self) -> str:
         return self.step.before.image.user
 
-    def _owner(self, tree: RootTree) -> Owner:
+    def _owner(self, tree: "RootTree") -> "Owner":
+        from layerstore.build.owner import find_owner
+        from layerstore.build.transfer import ROOT
+
         try:
             return find_owner(self._user, tree) if self._user else ROOT
         except LstoreError:

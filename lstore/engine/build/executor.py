@@ -1,6 +1,5 @@
 """The solver's `Executor` over one site: finds images, opens contexts, and makes the tasks of steps."""
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from layerstore.build.evaluate import Step
 from layerstore.build.executor import Base, LocalSource, Root, Source, Task
 from layerstore.build.instruction import Add, Copy, Run
 from layerstore.build.stages import ImageSource, NamedContext
-from layerstore.errors import DockerfileError, InvalidInput, LstoreError, NotFound, UsageError
+from layerstore.errors import LstoreError, UsageError
 from layerstore.oci.platform import Platform
 from lstore.engine.build.add_sources import Additions
 from lstore.engine.build.copy_task import CopyTask, WorkdirTask
@@ -50,14 +49,6 @@ class SiteExecutor:
 
     def task(self, step: Step, root: Root, sources: tuple[Source, ...]) -> Task:
         """See `Executor`."""
-        try:
-            return self._task(step, root, sources)
-        except (DockerfileError, NotFound):
-            raise
-        except InvalidInput as error:
-            raise step.instruction.origin.error(error.message, hint=error.hint) from error
-
-    def _task(self, step: Step, root: Root, sources: tuple[Source, ...]) -> Task:
         instruction, clamp = step.instruction, self.request.epoch
         given = tuple(self._opened_source(source) for source in sources)
         match instruction:
@@ -100,6 +91,8 @@ class SiteExecutor:
 
     def _scratch(self) -> str:
         """An empty directory for downloads, on the store's file system."""
+        import tempfile
+
         self.site.cache.create()
         try:
             return self.opened.enter_context(tempfile.TemporaryDirectory(dir=self.site.cache.downloads))

@@ -16,16 +16,7 @@ from layerstore.build.source import MAX_DOCKERFILE
 from layerstore.build.source_kind import SourceKind, source_kind
 from layerstore.content import CHUNK
 from layerstore.errors import InvalidArchive, LimitExceeded, NotFound, UsageError, storage_error
-from layerstore.layer.apply import apply_tree
-from layerstore.layer.changeset import read_changes
-from layerstore.layer.codec import MAX_LAYER_SIZE
-from layerstore.layer.ownership import Ownership
-from layerstore.layer.source import TarFile
-from layerstore.layer.tar import read_entries
-from layerstore.layer.tree import Tree
 from layerstore.linux.files import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
-from lstore.engine.build.archives import opened_archive
-from lstore.engine.build.remote import check_out, download
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -121,6 +112,8 @@ def _scratch(engine: "Engine", opened: ExitStack) -> str:
 
 def _fetched(engine: "Engine", url: str, opened: ExitStack) -> str:
     """The directory of a remote context: a repository's, or an archive's."""
+    from lstore.engine.build.remote import check_out, download
+
     directory = _scratch(engine, opened)
     if source_kind(url) is SourceKind.GIT:
         return check_out(url, directory)
@@ -134,6 +127,8 @@ def _fetched(engine: "Engine", url: str, opened: ExitStack) -> str:
 
 def _from_stdin(engine: "Engine", file: str | None, stdin: BinaryIO, opened: ExitStack) -> Inputs:
     """An archive as the context, or a Dockerfile alone."""
+    from layerstore.layer.codec import MAX_LAYER_SIZE
+
     scratch = _scratch(engine, opened)
     path = os.path.join(scratch, "stdin")
     with open(path, "w+b") as spool:
@@ -154,6 +149,14 @@ def _from_stdin(engine: "Engine", file: str | None, stdin: BinaryIO, opened: Exi
 
 def _unpack(fd: int, scratch: str, target: str) -> bool:
     """Whether the file is an archive, which then is unpacked into the empty directory `target`."""
+    from layerstore.layer.apply import apply_tree
+    from layerstore.layer.changeset import read_changes
+    from layerstore.layer.ownership import Ownership
+    from layerstore.layer.source import TarFile
+    from layerstore.layer.tar import read_entries
+    from layerstore.layer.tree import Tree
+    from lstore.engine.build.archives import opened_archive
+
     with opened_archive(fd, scratch) as tar:
         if tar is None:
             return False

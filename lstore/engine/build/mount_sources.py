@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from layerstore.build.executor import Root
 from layerstore.build.mount import Mount
@@ -16,19 +16,11 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.document import Json
 from layerstore.tasks import Cancellation
 from lstore.engine.build.local import LocalContext
-from lstore.engine.build.local_root import local_root
 from lstore.engine.build.request import Surroundings
 from lstore.engine.build.site import Site
-from lstore.engine.build.step_mounts import (
-    CacheSource,
-    SecretSource,
-    SocketSource,
-    Source,
-    StackSource,
-    StepMount,
-    TmpfsSource,
-)
-from lstore.engine.build.step_work import KeyWork, Selected
+
+if TYPE_CHECKING:
+    from lstore.engine.build.step_mounts import Source, StepMount
 
 ABOUT: Final = "about"
 """The file of a cache that says which it is."""
@@ -66,8 +58,10 @@ class MountSources:
             return None
         return tuple(_spell(mount, self._content(source, mount, cancellation)) for mount, source in pairs)
 
-    def mounts(self) -> tuple[StepMount, ...]:
+    def mounts(self) -> "tuple[StepMount, ...]":
         """The mounts as the step's process takes them, while they are `held`."""
+        from lstore.engine.build.step_mounts import StepMount
+
         found = []
         for number, (mount, origin) in enumerate(self._pairs()):
             if mount.type == "secret" and mount.environment and not mount.target:
@@ -116,11 +110,22 @@ class MountSources:
     def _content(self, source: Root | LocalContext | None, mount: Mount, cancellation: Cancellation) -> str:
         if not isinstance(source, Root):
             return self._origin(source, mount)
+        from lstore.engine.build.step_work import KeyWork, Selected
+
         with self.site.workplace() as place:
             selected = Selected(self.site.view(source), (mount.source or "/",))
             return self.site.perform(KeyWork(selected, place.state), 0, cancellation).decode()
 
-    def _source(self, number: int, mount: Mount, origin: Root | LocalContext | None) -> Source | None:
+    def _source(self, number: int, mount: Mount, origin: Root | LocalContext | None) -> "Source | None":
+        from lstore.engine.build.local_root import local_root
+        from lstore.engine.build.step_mounts import (
+            CacheSource,
+            SecretSource,
+            SocketSource,
+            StackSource,
+            TmpfsSource,
+        )
+
         match mount.type:
             case "tmpfs":
                 return TmpfsSource(mount.size)

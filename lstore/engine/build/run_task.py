@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from layerstore.build.definition import definition_key
 from layerstore.build.evaluate import Step
@@ -17,10 +18,10 @@ from layerstore.tasks import Cancellation
 from lstore.engine.build.mount_sources import MountSources
 from lstore.engine.build.request import Surroundings
 from lstore.engine.build.site import Site, Workplace
-from lstore.engine.build.step_work import RunWork, parse_layer
-from runner import capabilities
-from runner.spec import Mount as SpecMount
-from runner.spec import ProcessSpec
+
+if TYPE_CHECKING:
+    from lstore.engine.build.step_work import RunWork
+    from runner.spec import ProcessSpec
 
 _HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the host, so that what a step writes of it is the same everywhere."""
@@ -53,6 +54,8 @@ class RunTask:
 
     def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
         """See `Task`."""
+        from lstore.engine.build.step_work import parse_layer
+
         if self.instruction.security == "insecure" and not self.around.may_be_insecure:
             raise self.instruction.origin.error(
                 "RUN --security=insecure was not allowed", hint="lstore build --allow security.insecure …"
@@ -97,8 +100,12 @@ class RunTask:
     def _network(self) -> str:
         return self.around.network if self.instruction.network == "default" else self.instruction.network
 
-    def spec(self, state: str) -> ProcessSpec:
+    def spec(self, state: str) -> "ProcessSpec":
         """The process; `state` is the directory of its step, which gets the files that it is to see."""
+        from runner import capabilities
+        from runner.spec import Mount as SpecMount
+        from runner.spec import ProcessSpec
+
         before, run = self.step.before, self.instruction
         mounts: list[SpecMount] = []
         if self.around.hosts:
@@ -119,7 +126,9 @@ class RunTask:
             capabilities=everything if run.security == "insecure" else capabilities.DEFAULT,
         )
 
-    def _work(self, place: Workplace) -> RunWork:
+    def _work(self, place: Workplace) -> "RunWork":
+        from lstore.engine.build.step_work import RunWork
+
         view = self.site.view(self.root)
         stack = self.site.engine.snapshotter.prepare(place.key, self.root.diff_ids)
         network = self._network()

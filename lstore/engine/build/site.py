@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from layerstore.build.cache import BuildCache
 from layerstore.build.executor import BuildProgress, Root
-from layerstore.build.root_tree import RootTree
 from layerstore.disk import locks
 from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.trees import remove_tree
@@ -18,13 +17,13 @@ from layerstore.errors import storage_error
 from layerstore.mount import MountStack
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
-from layerstore.snapshot.commit import NewLayer, adopt
 from layerstore.store.leases import Lease
 from layerstore.tasks import Cancellation
-from lstore.engine.build.workers import Work, Workers, opened_workers
-from runner.mapped import call_mapped
 
 if TYPE_CHECKING:
+    from layerstore.build.root_tree import RootTree
+    from layerstore.snapshot.commit import NewLayer
+    from lstore.engine.build.workers import Work, Workers
     from lstore.engine.engine import Engine
 
 _STEP = "build-"
@@ -58,9 +57,17 @@ class Site:
     def start_workers(self) -> None:
         """Be ready to perform work. To be called before any thread starts. Idempotent."""
         if self._workers is None:
+            import lstore.engine.build.step_work  # noqa: F401  # every worker needs it, and has it from here
+            from lstore.engine.build.workers import opened_workers
+
             self.cache.create()
             sweep(self.engine)
             self._workers = self._opened.enter_context(opened_workers())
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether anything had to be carried out."""
+        return self._workers is not None
 
     def hold(self, descriptor: Descriptor) -> None:
         """Let the content, and what it names, stay until the build ends. Raises `StorageError`."""
@@ -70,7 +77,7 @@ class Site:
         except OSError as error:
             raise storage_error(error, f"hold content of the store at {self.engine.root}") from error
 
-    def perform(self, work: Work, vertex: int, cancellation: Cancellation) -> bytes:
+    def perform(self, work: "Work", vertex: int, cancellation: Cancellation) -> bytes:
         """What `work` answers. Raises what it raised, `Cancelled`."""
         if self._workers is None:
             raise AssertionError("the solver starts workers before it performs tasks")
@@ -104,10 +111,12 @@ class Site:
         active = os.path.join(self.engine.store.layout.snapshots, "active", _STEP + os.path.basename(path))
         self._workers.perform(RemoveWork((active, path)), _ignore, Cancellation())
 
-    def keep(self, layer: NewLayer | None, made: str) -> Descriptor | None:
+    def keep(self, layer: "NewLayer | None", made: str) -> Descriptor | None:
         """The layer that was made in the directory `made`, now durable in the store."""
         if layer is None:
             return None
+        from layerstore.snapshot.commit import adopt
+
         self.hold(layer.descriptor)
         with self.engine.store.transaction() as transaction:
             adopt(transaction, layer, made)
@@ -127,8 +136,10 @@ class Site:
         return tuple(self.engine.store.layers.path(each) for each in root.diff_ids)
 
     @contextmanager
-    def tree(self, root: Root) -> Iterator[RootTree]:
+    def tree(self, root: Root) -> Iterator["RootTree"]:
         """The tree of `root`; it grows out of one that an earlier step had, where there is one."""
+        from layerstore.build.root_tree import RootTree
+
         paths = self.layer_paths(root)
         with self._mutex:
             known = [count for count in range(len(paths), 0, -1) if root.diff_ids[:count] in self._trees]
@@ -163,6 +174,8 @@ def _make_step(home: str) -> tuple[str, FileLock]:
 
 def sweep(engine: "Engine") -> None:
     """Remove what killed builds left. To be called before any thread starts. Raises `StorageError`, `LaunchError`."""
+    from runner.mapped import call_mapped
+
     for path in BuildCache(engine.store.layout).abandoned_steps():
         call_mapped(partial(_remove, engine, path))
 
