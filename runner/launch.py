@@ -86,6 +86,10 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     Raises `LaunchError` with the exit status that docker gives: 125 when the container could not be set up,
     126 when the command cannot be executed, 127 when there is none.
     """
+    if spec.runtime:
+        from runner import oci_runtime  # noqa: PLC0415 - what only it needs is for nobody else to load
+
+        return oci_runtime.start(stack, spec, around)
     if around.network not in NETWORKS and not around.network.startswith(CONTAINER):
         raise UsageError(f"cannot join network {around.network!r}: it must be one of {', '.join(NETWORKS)}")
     others = sharing.find(spec, around.network, os.path.dirname(around.state_dir))

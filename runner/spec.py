@@ -58,6 +58,7 @@ class ProcessSpec(Value):
     giving it and is left out: it never takes the value that the host has. `capabilities` are those that
     uid 0 has and that nobody inside can ever pass. With `has_init` the first process is ours, and reaps.
     `limits` hold for the container as a whole; `groups` are further groups of the user, names or numbers.
+    `runtime` names another program that runs the container (`runner.oci_runtime`) in place of our launcher.
     """
 
     args: tuple[str, ...]
@@ -73,6 +74,7 @@ class ProcessSpec(Value):
     confinement: Confinement = Confinement()
     groups: tuple[str, ...] = ()
     names: Names = Names()
+    runtime: str = ""
 
     def _check(self) -> None:
         if not self.args or not self.args[0]:

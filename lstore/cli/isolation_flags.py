@@ -48,6 +48,7 @@ ISOLATION_FLAGS: tuple[Flag, ...] = (
     Flag(("--oom-score-adj",), "oom_score_adj", "number", "Who is killed first when memory is short, -1000 to 1000"),
     Flag(("--pid",), "pid", "text", "Whose processes it sees: host, container:NAME", metavar="MODE"),
     Flag(("--privileged",), "privileged", "switch", "Confine it hardly at all"),
+    Flag(("--runtime",), "runtime", "text", "What runs it instead of our own launcher", choices=("crun", "runc")),
     Flag(
         ("--security-opt",), "security_opt", "list",
         "seccomp=FILE|unconfined, no-new-privileges, systempaths=unconfined", metavar="OPTION",
@@ -90,6 +91,7 @@ def isolation_of(given: Given) -> IsolationRequest:
         dns_search=given.texts("dns_search"),
         dns_options=given.texts("dns_option"),
         domainname=given.text("domainname") or "",
+        runtime=given.text("runtime") or "",
     )
 
 

@@ -65,6 +65,7 @@ class IsolationRequest(Value):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     domainname: str = ""
+    runtime: str = ""
 
 
 class _Security(Value):
@@ -97,6 +98,7 @@ def isolated(
         "groups": request.groups,
         "names": _names(request),
         "mounts": (*spec.mounts, *_mounts(request)),
+        "runtime": request.runtime,
     }
     return ProcessSpec(**fields)
 

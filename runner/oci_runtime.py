@@ -1,0 +1,170 @@
+"""Running a container through another OCI runtime, ``--runtime crun`` or ``runc``, in place of our own launcher.
+
+The runtime is our child as the container's first process otherwise is, in a mount namespace of its own where the
+root filesystem is mounted. It has a bundle in the container's state directory. Limits are those of our own control
+group, which the runtime and all that it starts are in, so the bundle says nothing of them. What joins a container
+later (exec) needs its first process, which only the runtime knows: that is not to be had.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from layerstore import linux
+from layerstore.errors import EXIT_COMMAND_NOT_FOUND, LaunchError, MissingFeature
+from layerstore.value import Value
+from runner import cgroups
+from runner.bundle import writing
+from runner.channel import Channel
+from runner.failure import Doing, from_report, to_report
+from runner.limits import Limits
+from runner.signals import restore_defaults
+from runner.spec import ProcessSpec
+from runner.stdio import take_places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from layerstore.mount import MountStack
+    from runner.launch import Surroundings
+
+RUNTIMES = ("crun", "runc")
+_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES)}
+_UMASK = 0o022
+# What the runtime-spec has every container have, as cgroup v1's devices.allow takes it: runc's own list.
+_USUAL_DEVICES = (
+    "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm",
+    "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm",
+)  # fmt: skip
+
+
+class _Start(Value):
+    """All that the child needs to become the runtime."""
+
+    path: str
+    stack: MountStack
+    spec: ProcessSpec
+    around: Surroundings
+    group: cgroups.Group | None
+
+
+def find(name: str) -> str:
+    """Where the runtime is: never looked up in our own PATH. Raises `MissingFeature`."""
+    for directory in _DIRECTORIES if name in RUNTIMES else ():
+        if os.access(f"{directory}/{name}", os.X_OK):
+            return f"{directory}/{name}"
+    message = f"cannot run containers with {name[:80]!r}: it is not installed, or neither crun nor runc"
+    raise MissingFeature(message, hint="apt-get install crun")
+
+
+def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[int, int]:
+    """As `runner.launch.start`: process id and pidfd, here of the runtime. Needs root.
+
+    Raises `MissingFeature`, `LaunchError`.
+    """
+    if os.geteuid() != 0:
+        raise MissingFeature(
+            f"cannot run containers with {spec.runtime} without root", hint="sudo lstore run …"
+        )
+    if around.stdio.console is not None:
+        raise MissingFeature(f"cannot give a container of {spec.runtime} a terminal", hint="leave out -t")
+    path = find(spec.runtime)
+    group = cgroups.create(os.path.basename(around.state_dir), _limits(spec), around.state_dir)
+    channel = Channel()
+    try:
+        pid, pidfd = _clone(group)
+        if pid == 0:
+            _be_runtime(_Start(path, stack, spec, around, group), channel)
+        channel.keep_launcher_side()
+        channel.let_go()
+        _check(channel.read_report(), pid, pidfd)
+        return pid, pidfd
+    except BaseException:
+        cgroups.remove(around.state_dir)
+        raise
+    finally:
+        channel.close()
+
+
+def _check(report: bytes, pid: int, pidfd: int) -> None:
+    if report:
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+        raise from_report(report)
+
+
+def _limits(spec: ProcessSpec) -> Limits:
+    """What our own group enforces. runc confines devices in the group that it makes below."""
+    if spec.runtime == "runc" or spec.confinement.is_privileged:
+        return spec.limits
+    rules = (*_USUAL_DEVICES, *(spec.limits.device_rules or ()))
+    return Limits(**{**vars(spec.limits), "device_rules": rules})
+
+
+def _clone(group: cgroups.Group | None) -> tuple[int, int]:
+    fd = group.open_to_clone_into() if group else None
+    try:
+        with Doing("create a mount namespace"):
+            return linux.clone3(linux.CLONE_NEWNS, cgroup=fd)
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _be_runtime(begun: _Start, channel: Channel) -> None:
+    """Never returns, whatever happens."""
+    try:
+        _become_runtime(begun, channel)
+    except BaseException as error:
+        channel.report(to_report(error))
+    finally:
+        os._exit(1)
+
+
+def _become_runtime(begun: _Start, channel: Channel) -> None:
+    around, state = begun.around, begun.around.state_dir
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    take_places(around.stdio)
+    _close_all_but(0, 1, 2, *channel.keep_child_side())
+    restore_defaults()
+    os.umask(_UMASK)
+    os.setsid()
+    if not channel.wait():
+        os._exit(1)
+    with Doing("enter the container's control group"):
+        if begun.group is not None:
+            begun.group.join()
+    with Doing("make the mounts private"):
+        linux.mount(None, "/", None, linux.MS_REC | linux.MS_SLAVE)
+    target = f"{state}/rootfs"
+    with Doing(f"set up {target}"):
+        os.makedirs(target, mode=0o711, exist_ok=True)
+    around.attach(begun.stack, target)
+    unlimited = ProcessSpec(**{**vars(begun.spec), "limits": Limits()})
+    writing.write(state, unlimited, around.network, has_terminal=False)
+    command = _command(begun.path, begun.spec.runtime, state)
+    if channel.is_launcher_alive():
+        try:
+            os.execve(begun.path, command, _ENVIRONMENT)  # noqa: S606 - a runtime of the system
+        except OSError as error:
+            raise LaunchError(
+                f"cannot execute {begun.path}: {(error.strerror or '').lower()}",
+                exit_status=EXIT_COMMAND_NOT_FOUND,
+            ) from error
+
+
+def _command(path: str, name: str, state: str) -> tuple[str, ...]:
+    """The control group is ours already, so crun need not make one; runc makes one below."""
+    manager = ("--cgroup-manager=disabled",) if name == "crun" else ()
+    identifier = f"lstore-{os.path.basename(state)[:12]}"
+    return (path, "--root", f"{state}/oci", *manager, "run", "--bundle", state, identifier)
+
+
+def _close_all_but(*kept: int) -> None:
+    first = 0
+    for fd in sorted(kept):
+        if first < fd:
+            linux.close_range(first, fd - 1)
+        first = fd + 1
+    linux.close_range(first)
