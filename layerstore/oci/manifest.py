@@ -21,21 +21,27 @@ MAX_MANIFESTS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """One image or artifact: its configuration and its layers, bottom first."""
+class _Document:
+    """What manifests and indexes have in common."""
 
     raw: bytes
     media_type: str
-    config: Descriptor
-    layers: tuple[Descriptor, ...]
     subject: Descriptor | None
     artifact_type: str
     annotations: Mapping[str, str]
 
     @property
     def descriptor(self) -> Descriptor:
-        """What names this manifest."""
+        """What names these bytes."""
         return Descriptor(self.media_type, Digest.of(self.raw), len(self.raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest(_Document):
+    """One image or artifact: its configuration and its layers, bottom first."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
 
     @property
     def is_image(self) -> bool:
@@ -44,20 +50,10 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class Index(_Document):
     """A list of manifests, usually one per platform."""
 
-    raw: bytes
-    media_type: str
     manifests: tuple[Descriptor, ...]
-    subject: Descriptor | None
-    artifact_type: str
-    annotations: Mapping[str, str]
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What names this index."""
-        return Descriptor(self.media_type, Digest.of(self.raw), len(self.raw))
 
     @property
     def images(self) -> tuple[Descriptor, ...]:
