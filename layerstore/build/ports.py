@@ -1,6 +1,5 @@
 """Port specifications: ``80``, ``8000-8010/udp``; and the host parts that EXPOSE takes and ignores."""
 
-import ipaddress
 from typing import Final, NamedTuple
 
 from layerstore.build.go_text import parse_natural
@@ -41,6 +40,8 @@ def parse_port(text: str) -> PortSpec:
 def _check_host(host: str, first: int, last: int) -> None:
     address, _, port = host.rpartition(":")
     if address:
+        import ipaddress  # noqa: PLC0415 - as slow to import as the rest of the language, and hardly ever needed
+
         try:
             ipaddress.ip_address(address.removeprefix("[").removesuffix("]"))
         except ValueError as error:
