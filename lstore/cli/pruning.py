@@ -1,24 +1,19 @@
 """What the prunes have in common: their options, and what they say at their end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING
 
 import click
 
-from lstore.cli.options import parse_filters
+from lstore.cli.options import parse_filters, yes_option
 from lstore.cli.session import Session
 from lstore.cli.units import human_size, parse_size
 
 if TYPE_CHECKING:
     from lstore.engine.prune import Pruned, PruneRequest
 
-all_option = click.option(
-    "-a", "--all", "is_all", is_flag=True, help="Remove all unused images, not just nameless ones"
-)
-filter_option = click.option(
-    "--filter", "filters", multiple=True, metavar="FILTER", help="Remove only what passes KEY=VALUE"
-)
 unused_for_option = click.option(
     "--unused-for", metavar="DURATION", help="Remove only what was not used for that long, like 720h"
 )
@@ -54,6 +49,35 @@ class Choice:
             parse_moment(self.unused_for, session.now()) if self.unused_for is not None else None,
             parse_size(self.keep_storage) if self.keep_storage is not None else None,
         )
+
+
+def choice_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which images a prune takes, and ``--force``.
+
+    They arrive as ``choice`` and ``force`` at `function`, which gets its session by ``click.pass_obj``.
+    """
+
+    @click.option(
+        "-a", "--all", "is_all", is_flag=True, help="Remove all unused images, not just nameless ones"
+    )
+    @yes_option
+    @click.option(
+        "--filter", "filters", multiple=True, metavar="FILTER", help="Remove only what passes KEY=VALUE"
+    )
+    @unused_for_option
+    @keep_storage_option
+    @wraps(function)
+    def command(
+        *,
+        is_all: bool,
+        force: bool,
+        filters: Sequence[str],
+        unused_for: str | None,
+        keep_storage: str | None,
+    ) -> None:
+        function(choice=Choice(is_all, filters, unused_for, keep_storage), force=force)
+
+    return command
 
 
 def show_pruned(session: Session, pruned: "Pruned") -> None:

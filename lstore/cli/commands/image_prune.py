@@ -1,42 +1,19 @@
 """``lstore image prune``."""
 
-from collections.abc import Sequence
-
 import click
 
-from lstore.cli.options import yes_option
 from lstore.cli.parsing import verb
-from lstore.cli.pruning import (
-    Choice,
-    all_option,
-    filter_option,
-    keep_storage_option,
-    show_pruned,
-    unused_for_option,
-)
+from lstore.cli.pruning import Choice, choice_options, show_pruned
 from lstore.cli.session import Session
 from lstore.cli.verbs import PRUNE_IMAGES
 
 
 @verb(PRUNE_IMAGES)
-@all_option
-@yes_option
-@filter_option
-@unused_for_option
-@keep_storage_option
+@choice_options
 @click.pass_obj
-def command(
-    session: Session,
-    *,
-    is_all: bool,
-    force: bool,
-    filters: Sequence[str],
-    unused_for: str | None,
-    keep_storage: str | None,
-) -> None:
+def command(session: Session, *, choice: Choice, force: bool) -> None:
     from lstore.engine.prune import prune
 
-    choice = Choice(is_all, filters, unused_for, keep_storage)
     request = choice.request(session)
     warning = f"WARNING! This will remove all {choice.kind}."
     if force or session.confirm(warning):
