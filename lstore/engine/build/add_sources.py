@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,7 +13,6 @@ from layerstore.build.instruction import Add, Copy
 from layerstore.build.selection import Selection, select
 from layerstore.build.source_kind import SourceKind, source_kind, url_file_name
 from layerstore.oci.digest import Digest
-from layerstore.oci.document import Json
 from lstore.engine.build.local import LocalContext
 
 if TYPE_CHECKING:
@@ -39,11 +38,10 @@ class Remote:
     def _checksum(self) -> Digest | None:
         return Digest.parse(self.instruction.checksum) if self.instruction.checksum else None
 
-    def fact(self) -> Json:
-        """What a key says of it: the checksum that was given, else what is there now."""
-        if self.kind is SourceKind.URL and self.instruction.checksum:
-            return [url_file_name(self.url), self.instruction.checksum]
-        return str(self.context.key(self.selections))
+    def key(self) -> Digest:
+        """The checksum that was given, else the content key of what is there now."""
+        checksum = self._checksum if self.kind is SourceKind.URL else None
+        return checksum or self.context.key(self.selections)
 
     @cached_property
     def context(self) -> LocalContext:
@@ -91,11 +89,9 @@ class Additions:
             unpacks_remotes=instruction.unpack is True,
         )
 
-    def facts(self) -> Iterator[Json]:
-        """What a key says of them, the paths' contents apart."""
-        yield [self.unpacks_paths, self.unpacks_remotes]
-        for remote in self.remotes:
-            yield remote.fact()
+    def keys(self) -> tuple[Digest, ...]:
+        """What a key says of what is fetched."""
+        return tuple(remote.key() for remote in self.remotes)
 
     def place(
         self,

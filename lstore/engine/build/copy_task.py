@@ -4,21 +4,19 @@ from another root is read in a process that mounts it.
 
 import os
 import posixpath
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from layerstore.build.definition import definition_key
 from layerstore.build.evaluate import Step
 from layerstore.build.executor import Root
 from layerstore.build.instruction import Add, Copy
 from layerstore.build.selection import Selection, select
+from layerstore.build.step_key import definition_key, image_key, result_key, scratch_key
 from layerstore.errors import InvalidInput, LstoreError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
-from layerstore.oci.document import Json
 from layerstore.tasks import Cancellation
 from lstore.engine.build.add_sources import Additions
 from lstore.engine.build.local import LocalContext
@@ -50,10 +48,6 @@ class CopyTask:
         chown = self.instruction.chown
         return self.instruction.is_linked and all(part.isdigit() or not part for part in chown.split(":"))
 
-    @property
-    def _parent(self) -> Digest | None:
-        return None if self._is_linked else self.root.chain
-
     @cached_property
     def _selections(self) -> tuple[Selection, ...]:
         if not isinstance(self.source, LocalContext) or not self.additions.paths:
@@ -68,7 +62,10 @@ class CopyTask:
     @cached_property
     def definition(self) -> Digest:
         """See `Task`."""
-        return definition_key(self.instruction.name, self._parent, self._facts(self._origin()))
+        if isinstance(self.source, Root):
+            return self._key((self.source.chain,), ())
+        contents = () if self.source is None or not self._selections else (self.source.key(self._selections),)
+        return self._key(tuple(Digest.of(b"") for _ in self.step.origins), contents)
 
     def content_key(self, cancellation: Cancellation) -> Digest | None:
         """See `Task`."""
@@ -79,9 +76,14 @@ class CopyTask:
             return None
         with self.site.workplace() as place:
             content = self.site.perform(KeyWork(selected, place.state), 0, cancellation)
-        return definition_key(
-            f"{self.instruction.name}-by-content", self._parent, self._facts(content.decode())
-        )
+        return self._key((), (Digest.parse(content.decode()),))
+
+    def _key(self, inputs: tuple[Digest, ...], contents: tuple[Digest, ...]) -> Digest:
+        platform = self.step.before.image.platform
+        parent = scratch_key(platform) if self._is_linked else image_key(self.root.chain, platform)
+        settings = {"epoch": str(self.clamp)}
+        definition = definition_key(self.step, parent, inputs=inputs, settings=settings)
+        return result_key(definition, (*contents, *self.additions.keys()))
 
     def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
         """See `Task`."""
@@ -134,28 +136,6 @@ class CopyTask:
             raise one.origin.error(error.message) from error
         return Destination(path, owner, one.chmod)
 
-    def _origin(self) -> str:
-        if isinstance(self.source, Root):
-            return str(self.source.chain)
-        return str(self.source.key(self._selections)) if self.source is not None and self._selections else ""
-
-    def _facts(self, source: str) -> Mapping[str, Json]:
-        """All that decides what is in the layer, but its parent."""
-        one = self.instruction
-        return {
-            "additions": list(self.additions.facts()),
-            "chmod": one.chmod,
-            "chown": one.chown,
-            "clamp": self.clamp,
-            "destination": self.step.before.image.resolve(one.destination),
-            "exclude": list(one.exclude),
-            "from": source,
-            "inline": [[file.name, file.content] for file in one.inline],
-            "linked": self._is_linked,
-            "parents": one.parents,
-            "sources": list(one.sources),
-        }
-
 
 @dataclass(frozen=True)
 class WorkdirTask:
@@ -169,8 +149,8 @@ class WorkdirTask:
     @cached_property
     def definition(self) -> Digest:
         """See `Task`."""
-        facts: Mapping[str, Json] = {"clamp": self.clamp, "path": self._path, "user": self._user}
-        return definition_key("WORKDIR", self.root.chain, facts)
+        parent = image_key(self.root.chain, self.step.before.image.platform)
+        return definition_key(self.step, parent, settings={"epoch": str(self.clamp)})
 
     def content_key(self, cancellation: Cancellation) -> Digest | None:
         """See `Task`."""

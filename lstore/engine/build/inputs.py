@@ -119,9 +119,8 @@ def _fetched(engine: "Engine", url: str, opened: ExitStack) -> str:
         return check_out(url, directory)
     path = os.path.join(directory, download(url, directory, None))
     target = _scratch(engine, opened)
-    with open(path, "rb") as file:
-        if not _unpack(file.fileno(), directory, target):
-            raise InvalidArchive(f"cannot use {url} as a build context: it is no archive")
+    if not _unpack(path, directory, target):
+        raise InvalidArchive(f"cannot use {url} as a build context: it is no archive")
     return target
 
 
@@ -131,40 +130,31 @@ def _from_stdin(engine: "Engine", file: str | None, stdin: BinaryIO, opened: Exi
 
     scratch = _scratch(engine, opened)
     path = os.path.join(scratch, "stdin")
-    with open(path, "w+b") as spool:
+    with open(path, "wb") as spool:
         size = 0
         while chunk := stdin.read(CHUNK):
             size += len(chunk)
             if size > MAX_LAYER_SIZE:
                 raise LimitExceeded("the build context on standard input is too large")
             spool.write(chunk)
-        spool.flush()
-        target = _scratch(engine, opened)
-        if _unpack(spool.fileno(), scratch, target):
-            name = file or _DEFAULT
-            return Inputs(target, _read_inside(target, name), name)
-        spool.seek(0)
+    target = _scratch(engine, opened)
+    if _unpack(path, scratch, target):
+        name = file or _DEFAULT
+        return Inputs(target, _read_inside(target, name), name)
+    with open(path, "rb") as spool:
         return Inputs(None, _bounded(spool, "standard input"), _DEFAULT)
 
 
-def _unpack(fd: int, scratch: str, target: str) -> bool:
+def _unpack(path: str, scratch: str, target: str) -> bool:
     """Whether the file is an archive, which then is unpacked into the empty directory `target`."""
-    from layerstore.layer.apply import apply_tree
-    from layerstore.layer.changeset import read_changes
-    from layerstore.layer.ownership import Ownership
-    from layerstore.layer.source import TarFile
-    from layerstore.layer.tar import read_entries
-    from layerstore.layer.tree import Tree
-    from lstore.engine.build.archives import opened_archive
+    from layerstore.build.tar_context import HEAD_SIZE, is_tar, unpack_tar_context
 
-    with opened_archive(fd, scratch) as tar:
-        if tar is None:
+    with open(path, "rb") as file:
+        if not is_tar(file.read(HEAD_SIZE)):
             return False
-        tree = Tree()
-        tree.apply(read_changes(read_entries(TarFile(tar))))
-        directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            apply_tree(tree.root, (tar,), directory, ownership=Ownership.IGNORED)
-        finally:
-            os.close(directory)
+    directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        unpack_tar_context(path, directory, scratch)
+    finally:
+        os.close(directory)
     return True

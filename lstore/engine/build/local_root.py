@@ -4,10 +4,10 @@ So a step sees neither what the ignore file leaves out nor any later change, and
 layer is kept and found again as those of steps are.
 """
 
-from layerstore.build.definition import definition_key
 from layerstore.build.executor import Root
 from layerstore.build.root_tree import RootTree
 from layerstore.build.selection import select
+from layerstore.build.step_key import result_key
 from layerstore.build.transfer import Destination, LayerPlan
 from layerstore.snapshot.commit import write_layer
 from lstore.engine.build.local import LocalContext
@@ -22,7 +22,7 @@ def local_root(site: Site, context: LocalContext, source: str) -> tuple[Root, st
     selections = select(context.context, (source,))
     path = _TOP + (selections[0].name if selections else "")
     recorder = StoreRecorder(site)
-    key = definition_key("context", None, {"content": str(context.key(selections))})
+    key = result_key(context.key(selections), ())
     record = recorder.find(key)
     if record is not None:
         return Root().with_layer(record.layer), path

@@ -13,7 +13,6 @@ from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.publish import make_directories
 from layerstore.errors import NotFound, UsageError, storage_error
 from layerstore.oci.digest import Digest
-from layerstore.oci.document import Json
 from layerstore.tasks import Cancellation
 from lstore.engine.build.local import LocalContext
 from lstore.engine.build.request import Surroundings
@@ -47,16 +46,28 @@ class MountSources:
     around: Surroundings
     _caches: dict[int, str] = field(default_factory=dict)
 
-    def origins(self) -> tuple[Json, ...]:
-        """What a key says of the mounts, sources by where they are from."""
-        return tuple(_spell(mount, self._origin(source, mount)) for mount, source in self._pairs())
+    def origins(self) -> tuple[Digest, ...]:
+        """The keys of what the mounts with a ``from`` show, by where it is from."""
+        return tuple(
+            _local_key(source, mount) if isinstance(source, LocalContext) else self._origin(source)
+            for mount, source in self._pairs()
+            if mount.origin
+        )
 
-    def contents(self, cancellation: Cancellation) -> tuple[Json, ...] | None:
-        """What a key says of the mounts, sources by content; None where none is from a stage or an image."""
-        pairs = list(self._pairs())
-        if not any(isinstance(source, Root) for mount, source in pairs):
+    def contexts(self) -> tuple[Digest, ...]:
+        """The content keys of what the mounts show of the build context."""
+        return tuple(
+            _local_key(source, mount)
+            for mount, source in self._pairs()
+            if not mount.origin and isinstance(source, LocalContext)
+        )
+
+    def contents(self, cancellation: Cancellation) -> tuple[Digest, ...] | None:
+        """As `origins`, but by content; None where none of them is from a stage or an image."""
+        pairs = [(mount, source) for mount, source in self._pairs() if mount.origin]
+        if not any(isinstance(source, Root) for _, source in pairs):
             return None
-        return tuple(_spell(mount, self._content(source, mount, cancellation)) for mount, source in pairs)
+        return tuple(self._content(source, mount, cancellation) for mount, source in pairs)
 
     def mounts(self) -> "tuple[StepMount, ...]":
         """The mounts as the step's process takes them, while they are `held`."""
@@ -102,19 +113,20 @@ class MountSources:
             else:
                 yield mount, self.main if mount.type == "bind" else None
 
-    def _origin(self, source: Root | LocalContext | None, mount: Mount) -> str:
-        if isinstance(source, Root):
-            return str(source.chain)
-        return "" if source is None else str(_local_key(source, mount))
+    def _origin(self, source: Root | LocalContext | None) -> Digest:
+        return source.chain if isinstance(source, Root) else Digest.of(b"")
 
-    def _content(self, source: Root | LocalContext | None, mount: Mount, cancellation: Cancellation) -> str:
-        if not isinstance(source, Root):
-            return self._origin(source, mount)
+    def _content(
+        self, source: Root | LocalContext | None, mount: Mount, cancellation: Cancellation
+    ) -> Digest:
+        if isinstance(source, LocalContext):
+            return _local_key(source, mount)
         from lstore.engine.build.step_work import KeyWork, Selected
 
         with self.site.workplace() as place:
-            selected = Selected(self.site.view(source), (mount.source or "/",))
-            return self.site.perform(KeyWork(selected, place.state), 0, cancellation).decode()
+            view = self.site.view(source if isinstance(source, Root) else Root())
+            selected = Selected(view, (mount.source or "/",))
+            return Digest.parse(self.site.perform(KeyWork(selected, place.state), 0, cancellation).decode())
 
     def _source(self, number: int, mount: Mount, origin: Root | LocalContext | None) -> "Source | None":
         from lstore.engine.build.local_root import local_root
@@ -191,23 +203,3 @@ def _open(home: str, mount: Mount) -> FileLock:
 
 def _local_key(context: LocalContext, mount: Mount) -> Digest:
     return context.key(select(context.context, (mount.source or ".",)))
-
-
-def _spell(mount: Mount, source: str) -> Json:
-    """What a key says of a mount: nothing of a secret's content, nor of a cache's."""
-    if mount.type in ("secret", "ssh") and not mount.is_required and mount.environment:
-        source = ""
-    return {
-        "environment": mount.environment,
-        "gid": mount.gid,
-        "id": mount.key,
-        "mode": mount.mode,
-        "readonly": mount.is_read_only,
-        "sharing": mount.sharing,
-        "size": mount.size,
-        "source": mount.source,
-        "from": source,
-        "target": mount.target,
-        "type": mount.type,
-        "uid": mount.uid,
-    }

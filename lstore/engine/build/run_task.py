@@ -1,19 +1,17 @@
 """RUN as a task: its keys, its mounts, its process."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from layerstore.build.definition import definition_key
 from layerstore.build.evaluate import Step
 from layerstore.build.executor import Root
 from layerstore.build.instruction import Run
+from layerstore.build.step_key import definition_key, image_key, result_key
 from layerstore.errors import StepFailed, UsageError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
-from layerstore.oci.document import Json
 from layerstore.tasks import Cancellation
 from lstore.engine.build.mount_sources import MountSources
 from lstore.engine.build.request import Surroundings
@@ -43,14 +41,22 @@ class RunTask:
     @cached_property
     def definition(self) -> Digest:
         """See `Task`."""
-        return definition_key("run", self.root.chain, self._facts(self.sources.origins()))
+        return self._key(self.sources.origins())
 
     def content_key(self, cancellation: Cancellation) -> Digest | None:
         """See `Task`."""
         contents = self.sources.contents(cancellation)
-        if contents is None:
-            return None
-        return definition_key("run-by-content", self.root.chain, self._facts(contents))
+        return None if contents is None else self._key(contents)
+
+    def _key(self, inputs: tuple[Digest, ...]) -> Digest:
+        settings = {
+            "epoch": str(self.clamp),
+            "hosts": " ".join(f"{name}={address}" for name, address in self.around.hosts),
+            "network": self._network(),
+        }
+        parent = image_key(self.root.chain, self.step.before.image.platform)
+        definition = definition_key(self.step, parent, inputs=inputs, settings=settings)
+        return result_key(definition, self.sources.contexts())
 
     def perform(self, vertex: int, cancellation: Cancellation) -> Descriptor | None:
         """See `Task`."""
@@ -78,24 +84,6 @@ class RunTask:
             line=self.instruction.position.line,
             status=status,
         )
-
-    def _facts(self, mounts: tuple[Json, ...]) -> Mapping[str, Json]:
-        """All that decides what the command does, but its parent."""
-        run, before = self.instruction, self.step.before
-        script = None if run.script is None else [run.script.name, run.script.content]
-        return {
-            "clamp": self.clamp,
-            "command": list(self.step.command),
-            "cwd": before.image.working_dir,
-            "env": dict(before.variables),
-            "hosts": [list(each) for each in self.around.hosts],
-            "mounts": list(mounts),
-            "network": self._network(),
-            "platform": str(before.image.platform),
-            "script": script,
-            "security": run.security,
-            "user": before.image.user,
-        }
 
     def _network(self) -> str:
         return self.around.network if self.instruction.network == "default" else self.instruction.network
