@@ -149,6 +149,8 @@ def _created(path: str) -> Iterator[BinaryIO]:
 class _UnpackedTars:
     """The layers of an image that is not in the store, unpacked one at a time into a nameless file."""
 
+    is_verified = False
+
     def __init__(
         self, source: Source, manifest: Manifest, config: ImageConfig, spool: str, progress: Progress
     ) -> None:

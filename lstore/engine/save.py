@@ -12,6 +12,7 @@ from layerstore.archive.tar_writer import Output
 from layerstore.content import Readable
 from layerstore.copy import copy
 from layerstore.errors import StoreDamaged, UnsupportedContent, storage_error
+from layerstore.layer.merge import layer_facts
 from layerstore.layer.tar_writer import TAR
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
@@ -99,18 +100,31 @@ def _save_docker(engine: "Engine", chosen: Sequence[_Wanted], output: Output, pr
 
 
 class StoredTars:
-    """The uncompressed layers of a store, as an archive's writer wants them."""
+    """The uncompressed layers of a store, as an archive's writer wants them.
+
+    They were verified when they were written, and what a crash may have spoilt is verified before its next use;
+    digesting them once more would take longer than all else (docs/performance.md). Whoever loads verifies.
+    """
+
+    is_verified = True
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @contextmanager
     def open_tar(self, diff_id: Digest) -> Iterator[tuple[Readable, int]]:
-        """The bytes of the layer, and how many they are. Raises `StorageError`."""
-        path = os.path.join(self._store.layers.path(diff_id), TAR)
+        """The bytes of the layer, and how many they are. Raises `StorageError`, `StoreDamaged` for a wrong size."""
+        directory = self._store.layers.path(diff_id)
+        path = os.path.join(directory, TAR)
+        wanted = layer_facts(directory).size
         try:
             stream = open(path, "rb", buffering=0)  # noqa: SIM115  # closed below, errors told apart before
         except OSError as error:
             raise storage_error(error, f"read layer {diff_id}") from error
         with stream:
-            yield stream, os.fstat(stream.fileno()).st_size
+            size = os.fstat(stream.fileno()).st_size
+            if size != wanted:
+                raise StoreDamaged(
+                    f"layer {diff_id} has {size} bytes, not {wanted}", hint="lstore fsck --repair"
+                )
+            yield stream, size

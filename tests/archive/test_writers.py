@@ -250,6 +250,17 @@ def test_a_damaged_layer_spoils_the_archive_for_good(opened: Opened, data: bytes
         opened(output.getvalue())
 
 
+def test_what_was_verified_before_is_not_digested_once_more() -> None:
+    output = io.BytesIO()
+    tars = MemoryTars({BASE.diff_id: b"x" * len(BASE.blob)}, is_verified=True)
+    writer = DockerArchiveWriter(output, tars)
+
+    writer.add(config_of(BASE), names("a:1"))
+    writer.finish()
+
+    assert b"x" * len(BASE.blob) in output.getvalue()
+
+
 def test_a_blob_that_breaks_off_spoils_an_oci_archive_for_good(opened: Opened) -> None:
     output = io.BytesIO()
     writer = OciArchiveWriter(output)
