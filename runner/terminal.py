@@ -103,7 +103,7 @@ class Raw:
     def __enter__(self) -> None:
         if self._is_raw:
             self._before = termios.tcgetattr(0)
-            tty.setraw(0)
+            tty.setraw(0, termios.TCSANOW)  # what was typed already counts, too
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None

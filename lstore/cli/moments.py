@@ -1,5 +1,6 @@
 """Moments as docker's ``--since`` and ``--until`` take them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from layerstore.errors import UsageError
@@ -28,3 +29,14 @@ def _seconds(text: str) -> datetime | None:
         return datetime.fromtimestamp(float(text), UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def moment_of_creation(environment: Mapping[str, str], now: datetime) -> datetime:
+    """The time an image claims: SOURCE_DATE_EPOCH where that is set, for equal digests. Raises `UsageError`."""
+    epoch = environment.get("SOURCE_DATE_EPOCH", "")
+    if not epoch:
+        return now
+    moment = _seconds(epoch)
+    if moment is None:
+        raise UsageError(f"SOURCE_DATE_EPOCH is no time: {epoch[:40]!r}")
+    return moment

@@ -26,22 +26,27 @@ class Family:
 
 
 ATTACH = Verb("attach", "Join our streams with those of a container that runs")
-CAT = Verb("cat", "Write files of an image to standard output")
 BUILD = Verb("build", "Build an image from a Dockerfile")
 BUILDER_DU = Verb("builder_du", "Show what builds keep for the next ones")
 BUILDER_PRUNE = Verb("builder_prune", "Remove what builds keep")
+BUNDLE = Verb("bundle", "Write an image as a bundle for runc, crun and other OCI runtimes")
+CAT = Verb("cat", "Write files of an image to standard output")
+COMMIT = Verb("commit", "Make an image of what a container has changed")
 COMPLETION = Verb("completion", "Write a shell's completion script")
 COPY = Verb("copy", "Copy images between registries, layouts, archives and the store")
+CP = Verb("cp", "Copy files from or into a container")
 CREATE = Verb("create", "Make a container without starting it")
-DIFF = Verb("diff", "Show how the files of two images differ")
+DIFF = Verb("diff", "Show what a container changed, or how the files of two images differ")
+EVENTS = Verb("events", "Show what happens to containers")
 EXEC = Verb("exec", "Run a command in a container that runs")
 EXPLORE = Verb("explore", "Show what is in an image: layers, files, waste and duplicates")
+EXPORT = Verb("export", "Write a container's files to a tar archive")
 FSCK = Verb("fsck", "Check the store, and repair it")
 HISTORY = Verb("history", "Show how an image came to be, layer by layer")
 IMAGES = Verb("images", "List images")
 IMPORT = Verb("import_", "Make an image of one layer from a tar archive of a file system")
 INFO = Verb("info", "Show what this host and this store offer")
-INSPECT = Verb("inspect", "Show all there is to know about images")
+INSPECT = Verb("inspect", "Show all there is to know about containers and images")
 KILL = Verb("kill", "Send a signal to containers")
 LOAD = Verb("load", "Load images from an archive, a layout directory or standard input")
 LOGIN = Verb("login", "Keep credentials for a registry")
@@ -50,6 +55,8 @@ LOGS = Verb("logs", "Show what a container wrote")
 LS = Verb("ls", "List files of an image")
 MOUNT = Verb("mount", "Mount an image's or a container's files to look at")
 PAUSE = Verb("pause", "Let all processes of containers stand still")
+PORT = Verb("port", "List the ports of a container that are published")
+PRUNE_CONTAINERS = Verb("container_prune", "Remove all containers that do not run")
 PRUNE_IMAGES = Verb("image_prune", "Remove unused images")
 PS = Verb("ps", "List containers")
 PULL = Verb("pull", "Download images from a registry")
@@ -62,12 +69,19 @@ RUN = Verb("run", "Run a command in a new container")
 SAVE = Verb("save", "Save images to an archive")
 SEARCH = Verb("search", "Search a registry for images")
 START = Verb("start", "Start containers that do not run")
+STATS = Verb("stats", "Show what containers use, as it changes")
 STOP = Verb("stop", "Stop containers")
 SYSTEM_DF = Verb("system_df", "Show what takes space in the store")
 SYSTEM_PRUNE = Verb("system_prune", "Remove everything that nothing uses")
+SYSTEM_RESTORE = Verb("system_restore", "Start again what should run, and clear up what was killed")
+SYSTEM_SERVICE = Verb(
+    "system_service", "Print a systemd unit that restores containers when the machine starts"
+)
 TAG = Verb("tag", "Give an image another name")
+TOP = Verb("top", "Show the processes of a container")
 UMOUNT = Verb("umount", "Unmount what was mounted to look at")
 UNPAUSE = Verb("unpause", "Let paused containers go on")
+UPDATE = Verb("update", "Change limits and restart policies of containers")
 VERSION = Verb("version", "Show the version")
 WAIT = Verb("wait", "Wait for containers to end, and print their exit statuses")
 
@@ -84,22 +98,32 @@ FAMILIES: Mapping[str, Family] = {
         "Manage containers",
         {
             "attach": ATTACH,
+            "commit": COMMIT,
+            "cp": CP,
             "create": CREATE,
+            "diff": DIFF,
             "exec": EXEC,
+            "export": EXPORT,
+            "inspect": INSPECT,
             "kill": KILL,
+            "list": _alias(PS),
             "logs": LOGS,
+            "ls": PS,
             "pause": PAUSE,
+            "port": PORT,
+            "prune": PRUNE_CONTAINERS,
+            "ps": _alias(PS),
             "rename": RENAME,
             "restart": RESTART,
             "rm": RM,
             "run": RUN,
             "start": START,
+            "stats": STATS,
             "stop": STOP,
+            "top": TOP,
             "unpause": UNPAUSE,
+            "update": UPDATE,
             "wait": WAIT,
-            "list": _alias(PS),
-            "ls": PS,
-            "ps": _alias(PS),
         },
     ),
     "image": Family(
@@ -127,20 +151,33 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "system": Family(
         "Look after the store",
-        {"df": SYSTEM_DF, "fsck": FSCK, "info": INFO, "prune": SYSTEM_PRUNE},
+        {
+            "df": SYSTEM_DF,
+            "events": EVENTS,
+            "fsck": FSCK,
+            "info": INFO,
+            "prune": SYSTEM_PRUNE,
+            "restore": SYSTEM_RESTORE,
+            "service": SYSTEM_SERVICE,
+        },
     ),
 }
 
 VERBS: Mapping[str, Verb] = {
-    "build": BUILD,
     "attach": ATTACH,
+    "build": BUILD,
+    "bundle": BUNDLE,
     "cat": CAT,
+    "commit": COMMIT,
     "completion": COMPLETION,
     "copy": COPY,
+    "cp": CP,
     "create": CREATE,
     "diff": DIFF,
+    "events": EVENTS,
     "exec": EXEC,
     "explore": EXPLORE,
+    "export": EXPORT,
     "fsck": FSCK,
     "history": HISTORY,
     "images": IMAGES,
@@ -155,6 +192,7 @@ VERBS: Mapping[str, Verb] = {
     "ls": LS,
     "mount": MOUNT,
     "pause": PAUSE,
+    "port": PORT,
     "ps": PS,
     "pull": PULL,
     "push": PUSH,
@@ -166,11 +204,14 @@ VERBS: Mapping[str, Verb] = {
     "save": SAVE,
     "search": SEARCH,
     "start": START,
+    "stats": STATS,
     "stop": STOP,
     "tag": TAG,
+    "top": TOP,
     "umount": UMOUNT,
     "unmount": _alias(UMOUNT),
     "unpause": UNPAUSE,
+    "update": UPDATE,
     "version": VERSION,
     "wait": WAIT,
 }

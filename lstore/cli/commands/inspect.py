@@ -1,4 +1,4 @@
-"""``lstore inspect``, ``lstore image inspect``."""
+"""``lstore inspect``, ``lstore image inspect``, ``lstore container inspect``."""
 
 import json
 from collections.abc import Sequence
@@ -11,15 +11,26 @@ from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import INSPECT
 
+_KINDS = ("container", "image")
+
 
 @verb(INSPECT)
-@click.argument("images", metavar="IMAGE...", type=IMAGE_NAME, nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", type=IMAGE_NAME, nargs=-1, required=True)
 @click.option("-f", "--format", "form", metavar="STRING", help="Show as 'json', or by a Go template")
-@click.pass_obj
-def command(session: Session, *, images: Sequence[str], form: str | None) -> int:
-    from lstore.engine.inspect import inspect_images
+@click.option("-s", "--size", "has_size", is_flag=True, help="Show what containers have written")
+@click.option(
+    "--type", "kind", type=click.Choice(_KINDS), help="What the names are of; else containers first"
+)
+@click.pass_context
+def command(
+    context: click.Context, *, names: Sequence[str], form: str | None, has_size: bool, kind: str | None
+) -> int:
+    from lstore.engine.containers.inspect import inspect
 
-    result = inspect_images(session.engine().store, images)
+    session: Session = context.obj
+    family = context.parent.info_name if context.parent is not None else None
+    wanted = kind or (family if family in _KINDS else None)
+    result = inspect(session.engine(), names, kind=wanted, has_size=has_size)
     if form is None:
         session.line(json.dumps(result.objects, indent=4, ensure_ascii=False))
     else:

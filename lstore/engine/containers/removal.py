@@ -22,9 +22,7 @@ def remove_files(home: Home, containers: str, name: str, snapshot: str) -> None:
     The caller holds its lock. Raises `StorageError`, `LaunchError`.
     """
     try:
-        group = cgroups.load(home.path)
-        if group is not None:
-            group.remove()
+        cgroups.remove(home.path)
         if name:
             release_name(containers, name, home.id)
         # Out of sight first: whoever waits for the lock then finds no container.

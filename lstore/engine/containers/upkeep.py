@@ -133,9 +133,7 @@ def _bury(engine: Engine, home: Home) -> Container | None:
         if not is_rebooted:
             _warn(f"the monitor of container {config.name} was killed: its processes are ended now")
             _end_processes(state)
-        group = cgroups.load(home.path)
-        if group is not None:
-            group.remove()
+        cgroups.remove(home.path)
         why = "the machine went down" if is_rebooted else "its monitor was killed"
         status = _AFTER_REBOOT if is_rebooted else KILLED
         state = state.but(

@@ -1,0 +1,45 @@
+"""``lstore commit``, ``lstore container commit``."""
+
+from collections.abc import Sequence
+
+import click
+
+from layerstore.oci.reference import Reference
+from lstore.cli.container_name import CONTAINER_NAME
+from lstore.cli.moments import moment_of_creation
+from lstore.cli.parsing import verb
+from lstore.cli.session import Session
+from lstore.cli.verbs import COMMIT
+
+
+@verb(COMMIT)
+@click.argument("name", metavar="CONTAINER", type=CONTAINER_NAME)
+@click.argument("image", metavar="[REPOSITORY[:TAG]]", default="")
+@click.option("-a", "--author", default="", metavar="STRING", help="Who made it")
+@click.option(
+    "-c", "--change", "changes", multiple=True, metavar="LIST", help="A Dockerfile instruction to apply"
+)
+@click.option("-m", "--message", default="", metavar="STRING", help="The comment that the history shows")
+@click.option("-p", "--pause/--no-pause", default=True, help="Let the container stand still meanwhile")
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    name: str,
+    image: str,
+    author: str,
+    changes: Sequence[str],
+    message: str,
+    pause: bool,
+) -> None:
+    from lstore.engine.containers.changes import CommitRequest, commit
+
+    request = CommitRequest(
+        created=moment_of_creation(session.settings.environment, session.now()),
+        name=Reference.parse(image) if image else None,
+        message=message,
+        author=author,
+        changes=changes,
+        pauses=pause,
+    )
+    session.line(str(commit(session.engine(), name, request)))

@@ -1,0 +1,240 @@
+"""`diff` of one container, `export`, and `commit`: what a container made of its image."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+from layerstore.content import opened_bytes, read_document, read_manifest
+from layerstore.errors import NotFound, StoreDamaged, storage_error
+from layerstore.layer.diff import diff, members
+from layerstore.layer.pack import pieces
+from layerstore.oci import mediatype
+from layerstore.oci.config import ImageConfig
+from layerstore.oci.descriptor import Descriptor
+from layerstore.oci.digest import Digest
+from layerstore.oci.document import dump, parse_object
+from layerstore.oci.manifest import Manifest, build_manifest
+from layerstore.snapshot import overlay
+from layerstore.snapshot.commit import NewLayer, adopt, write_layer
+from layerstore.snapshot.unpack import unpack_layers
+from layerstore.store.refs import Ref
+from layerstore.store.staging import staged
+from layerstore.value import Value
+from lstore.engine import catalog
+from lstore.engine.admit import admit
+from lstore.engine.changes import apply_changes
+from lstore.engine.containers import freezing, places
+from lstore.engine.containers.insides import view
+from lstore.engine.containers.mount_points import own_changes
+from lstore.engine.containers.upkeep import look
+from runner import cgroups, events
+from runner.visit import visit_stack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from typing import BinaryIO
+
+    from layerstore.oci.document import Json
+    from layerstore.oci.reference import Reference
+    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.engine import Engine
+
+_MAX_LIST = 1 << 30
+
+
+class ContainerChange(Value):
+    """One path that the container has otherwise than its image: docker's letter A, C or D, and the path."""
+
+    letter: str
+    path: bytes
+
+
+def container_changes(engine: Engine, text: str) -> list[ContainerChange]:
+    """What the container changed, sorted by path. Raises `NotFound`, `StorageError`, `LaunchError`."""
+    container = look(engine, text)
+    reader, writer = os.pipe()
+    found: list[ContainerChange] = []
+
+    def write(upper: int, lower: int, userxattr: bool) -> None:
+        os.close(reader)
+        with open(writer, "wb") as out:
+            for change in own_changes(diff(upper, lower, userxattr=userxattr), lower):
+                if change.entry.path:
+                    out.write(change.kind.value.encode() + change.entry.path + b"\0")
+
+    def collect() -> None:
+        os.close(writer)
+        with open(reader, "rb") as stream:
+            for record in stream.read(_MAX_LIST).split(b"\0")[:-1]:
+                found.append(ContainerChange(record[:1].decode(), b"/" + record[1:]))
+
+    _compare(engine, container, write, collect)
+    return found
+
+
+def _compare(
+    engine: Engine,
+    container: Container,
+    work: Callable[[int, int, bool], None],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """Call `work` with the upper directory of the container and the merged lower, in a child that may read both."""
+    stack = engine.snapshotter.mounts(container.config.id)
+    below = engine.snapshotter.view(tuple(map(Digest.parse, container.config.diff_ids)))
+
+    def compare(lower: int) -> None:
+        upper = os.open(stack.upper or "", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        work(upper, os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=lower), stack.userxattr)
+
+    visit_stack(below, overlay.attach, container.home.file("view"), compare, meanwhile)
+
+
+def export(engine: Engine, text: str, out: BinaryIO) -> None:
+    """Write the container's whole root filesystem, without what is mounted on it, as a tar to `out`."""
+    container = look(engine, text)
+
+    def write(root: int) -> None:
+        top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+        try:
+            for piece in pieces(members(diff(top, None)), None):
+                out.write(piece)
+            out.flush()
+        except BrokenPipeError as error:
+            raise storage_error(error, "write the archive") from error
+
+    view(engine, container, write)
+    events.record(places.containers_of(engine), "export", container.config)
+
+
+class CommitRequest(Value):
+    """What the image is to be called and to say; `created` is the moment it claims."""
+
+    created: datetime
+    name: Reference | None = None
+    message: str = ""
+    author: str = ""
+    changes: Sequence[str] = ()
+    pauses: bool = True
+
+
+def commit(engine: Engine, text: str, request: CommitRequest) -> Digest:
+    """The id of a new image: the container's, with what the container changed as one more layer. Durable.
+
+    The container stands still meanwhile, where it has a control group and the request says so. Raises
+    `NotFound`, `UsageError` for a change that cannot be, `StorageError`, `LaunchError`.
+    """
+    container = look(engine, text)
+    stands_still = request.pauses and container.state.status == "running" and not container.state.is_paused
+    stands_still = stands_still and cgroups.load(container.home.path) is not None
+    if stands_still:
+        freezing.pause(engine, text)
+    try:
+        identity = _commit(engine, container, request)
+    finally:
+        if stands_still:
+            freezing.unpause(engine, text)
+    events.record(places.containers_of(engine), "commit", container.config, imageID=str(identity))
+    return identity
+
+
+def _commit(engine: Engine, container: Container, request: CommitRequest) -> Digest:
+    manifest, image = _base(engine, container)
+    with staged(engine.store.layout) as directory:
+        layer = _new_layer(engine, container, directory)
+        config = _configuration(container, image, request, layer)
+        described = Descriptor.of(mediatype.OCI_CONFIG, config)
+        layers = manifest.layers if layer is None else (*manifest.layers, layer.descriptor)
+        made = build_manifest(described, layers)
+        with engine.store.transaction(unpack_layers) as transaction:
+            if layer is not None:
+                adopt(transaction, layer, directory)
+            transaction.push(described, partial(opened_bytes, config))
+            transaction.push(made.descriptor, partial(opened_bytes, made.raw))
+            admit(transaction, Ref(request.name, made.descriptor))
+            transaction.commit()
+    engine.snapshotter.ensure(made, ImageConfig.parse(config))
+    return described.digest
+
+
+def _base(engine: Engine, container: Container) -> tuple[Manifest, ImageConfig]:
+    """The container's image, which may have lost its names, but must still be here."""
+    wanted = container.config.image_id
+    for image in catalog.images(engine.store, engine.store.refs.read()):
+        if str(image.id) == wanted:
+            manifest = read_manifest(engine.store.blobs, image.descriptor)
+            if isinstance(manifest, Manifest):
+                return manifest, ImageConfig.parse(read_document(engine.store.blobs, manifest.config))
+    raise NotFound(
+        f"cannot commit {container.config.name}: its image {wanted[7:19]} was removed",
+        hint=f"lstore pull {container.config.image}",
+    )
+
+
+def _new_layer(engine: Engine, container: Container, directory: str) -> NewLayer | None:
+    """The layer of the container's changes, in `directory`; None where it changed nothing."""
+    reader, writer = os.pipe()
+    said = b""
+
+    def write(upper: int, lower: int, userxattr: bool) -> None:
+        os.close(reader)
+        changes = own_changes(diff(upper, lower, userxattr=userxattr), lower)
+        layer = write_layer(members(changes), directory)
+        if layer is not None:
+            os.write(writer, dump({"diff_id": str(layer.diff_id), "size": layer.size}))
+
+    def listen() -> None:
+        nonlocal said
+        os.close(writer)
+        with open(reader, "rb") as stream:
+            said = stream.read()
+
+    _compare(engine, container, write, listen)
+    if not said:
+        return None
+    answer = parse_object(said, "a new layer")
+    diff_id, size = answer["diff_id"], answer["size"]
+    if not isinstance(diff_id, str) or not isinstance(size, int):
+        raise StoreDamaged("a new layer came without its digest")
+    return NewLayer(Digest.parse(diff_id), size)
+
+
+def _configuration(
+    container: Container, image: ImageConfig, request: CommitRequest, layer: NewLayer | None
+) -> bytes:
+    """The image's configuration with the container's settings, one more layer, and one more line of history."""
+    from datetime import UTC
+
+    created = request.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    step: dict[str, Json] = {"created": created, "created_by": " ".join(container.config.spec.args)}
+    step |= {"comment": request.message} if request.message else {}
+    step |= {"author": request.author} if request.author else {}
+    step |= {} if layer is not None else {"empty_layer": True}
+    document = dict(image.document)
+    before = document.get("config")
+    settings = {**(before if isinstance(before, dict) else {}), **_settings(container)}
+    history = document.get("history")
+    diff_ids = [str(each) for each in image.diff_ids] + ([] if layer is None else [str(layer.diff_id)])
+    document.update(
+        created=created,
+        config=apply_changes(settings, request.changes),
+        rootfs={"type": "layers", "diff_ids": diff_ids},
+        history=[*(history if isinstance(history, list) else []), step],
+    )
+    if request.author:
+        document["author"] = request.author
+    return dump(document)
+
+
+def _settings(container: Container) -> dict[str, Json]:
+    config, spec = container.config, container.config.spec
+    return {
+        "Env": list(spec.env),
+        "Entrypoint": list(config.entrypoint),
+        "Cmd": list(config.command),
+        "WorkingDir": spec.cwd,
+        "User": spec.user,
+        "Labels": dict(config.labels),
+    }
