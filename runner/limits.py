@@ -7,6 +7,7 @@ from layerstore.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
     Direction = Literal["read", "write"]
@@ -81,10 +82,6 @@ class Limits(Value):
             return 2 * self.memory
         return self.memory_swap
 
-    def changed(self, other: Limits) -> Limits:
-        """These limits with whatever `other` sets: what ``update`` does."""
-        fields = {name: getattr(self, name) for name in self._fields}
-        fields |= {
-            name: value for name in self._fields if (value := getattr(other, name)) not in (None, "", ())
-        }
-        return Limits(**fields)
+    def but(self, changes: Mapping[str, object]) -> Limits:
+        """These limits with other values for the fields that `changes` names: what ``update`` does."""
+        return Limits(**{**vars(self), **changes})

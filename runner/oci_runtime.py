@@ -99,7 +99,7 @@ def _limits(spec: ProcessSpec) -> Limits:
     if spec.runtime == "runc" or spec.confinement.is_privileged:
         return spec.limits
     rules = (*_USUAL_DEVICES, *(spec.limits.device_rules or ()))
-    return Limits(**{**vars(spec.limits), "device_rules": rules})
+    return spec.limits.but({"device_rules": rules})
 
 
 def _clone(group: cgroups.Group | None) -> tuple[int, int]:

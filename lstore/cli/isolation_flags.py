@@ -67,7 +67,7 @@ def isolation_of(given: Given) -> IsolationRequest:
     """What the options ask for. Raises `UsageError`, `MissingFeature`."""
     shm_size = given.text("shm_size")
     return IsolationRequest(
-        limits=limits_of(given, throttles=_throttles(given)),
+        limits=Limits(throttles=_throttles(given)).but(limits_given(given)),
         cap_add=given.texts("cap_add"),
         cap_drop=given.texts("cap_drop"),
         is_privileged=given.is_on("privileged"),
@@ -95,21 +95,21 @@ def isolation_of(given: Given) -> IsolationRequest:
     )
 
 
-def limits_of(given: Given, throttles: tuple[Throttle, ...] = ()) -> Limits:
-    """What `LIMIT_FLAGS` ask for. Raises `UsageError`."""
+def limits_given(given: Given) -> dict[str, object]:
+    """What `LIMIT_FLAGS` ask for, by fields of `Limits`, and nothing of what they leave open. Raises `UsageError`."""
     pids = given.number("pids_limit")
-    return Limits(
-        memory=_size(given.text("memory")),
-        memory_swap=_size(given.text("memory_swap")),
-        memory_reservation=_size(given.text("memory_reservation")),
-        cpus=_processors(given.text("cpus")),
-        cpu_shares=given.number("cpu_shares") or None,
-        cpuset_cpus=given.text("cpuset_cpus") or "",
-        cpuset_mems=given.text("cpuset_mems") or "",
-        pids=UNLIMITED if pids is not None and pids <= 0 else pids,
-        blkio_weight=given.number("blkio_weight") or None,
-        throttles=throttles,
-    )
+    fields: dict[str, object] = {
+        "memory": _size(given.text("memory")),
+        "memory_swap": _size(given.text("memory_swap")),
+        "memory_reservation": _size(given.text("memory_reservation")),
+        "cpus": _processors(given.text("cpus")),
+        "cpu_shares": given.number("cpu_shares") or None,
+        "cpuset_cpus": given.text("cpuset_cpus") or None,
+        "cpuset_mems": given.text("cpuset_mems") or None,
+        "pids": UNLIMITED if pids is not None and pids <= 0 else pids,
+        "blkio_weight": given.number("blkio_weight") or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _size(text: str | None) -> int | None:

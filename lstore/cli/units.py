@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from layerstore.errors import UsageError
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _HOURS_OF = (("days", 24, 14 * 24), ("weeks", 7 * 24, 60 * 24), ("months", 30 * 24, 730 * 24))
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[kmgtpe]?)b?\Z", re.IGNORECASE)
@@ -23,6 +24,16 @@ def human_size(size: int, precision: int = 4) -> str:
             return f"{value:.{precision}g}{unit}"
         value /= 1000
     return f"{value:.{precision}g}{_UNITS[-1]}"
+
+
+def human_binary_size(size: int) -> str:
+    """`size` bytes in powers of 1024 to four significant digits: ``5.09MiB``."""
+    value = float(size)
+    for unit in _BINARY_UNITS[:-1]:
+        if float(f"{value:.4g}") < 1024:
+            return f"{value:.4g}{unit}"
+        value /= 1024
+    return f"{value:.4g}{_BINARY_UNITS[-1]}"
 
 
 def parse_size(text: str) -> int:

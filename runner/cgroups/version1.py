@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from runner.limits import Limits, Throttle
 
 # Always made: accounting, freezing and killing need them.
-USUAL = ("memory", "cpu", "cpuacct", "freezer", "pids", "blkio")
+USUAL = ("memory", "cpu", "cpuacct", "cpuset", "freezer", "pids", "blkio")
 CPU_PERIOD = 100_000
 _NANO = 10**9
 

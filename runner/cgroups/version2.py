@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runner.limits import Limits, Throttle
 
 # Enabled wherever possible, for accounting.
-USUAL = ("memory", "cpu", "pids", "io")
+USUAL = ("memory", "cpu", "cpuset", "pids", "io")
 CPU_PERIOD = 100_000
 _NANO = 10**9
 _DEVICE_KEYS = {

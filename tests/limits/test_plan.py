@@ -122,6 +122,6 @@ def test_version_1_never_sees_memory_and_swap_below_memory(now: int, memory: int
 def test_a_change_keeps_what_it_does_not_name() -> None:
     before = Limits(memory=64 * MEBI, pids=20, cpuset_cpus="0")
 
-    after = before.changed(Limits(pids=30, cpu_shares=512))
+    after = before.but({"pids": 30, "cpu_shares": 512})
 
     assert after == Limits(memory=64 * MEBI, pids=30, cpuset_cpus="0", cpu_shares=512)

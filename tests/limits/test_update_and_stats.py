@@ -1,0 +1,129 @@
+"""`update` and `stats` on containers that run."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+pytestmark = pytest.mark.root
+
+DOCKER_COLUMNS = [
+    "CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS",
+]  # fmt: skip
+
+
+def call(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "lstore.cli.main", "--root", str(root), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, busybox_layout: Path) -> Path:
+    """A store with busybox in it."""
+    root = tmp_path_factory.mktemp("update") / "store"
+    call(root, "load", "-q", "-i", str(busybox_layout)).check_returncode()
+    return root
+
+
+@pytest.fixture
+def running(store: Path) -> Iterator[str]:
+    """A container that runs, and is busy."""
+    name = f"busy-{os.urandom(4).hex()}"
+    script = "head -c 8m /dev/zero > /dev/shm/x; while :; do :; done"
+    call(store, "run", "-d", "--name", name, "-m", "64m", "busybox", "sh", "-c", script).check_returncode()
+    yield name
+    call(store, "rm", "-f", name).check_returncode()
+
+
+def inside(store: Path, name: str, *files: str) -> list[str]:
+    """What the first of two files says ("version 1|version 2"), below the container's own /sys/fs/cgroup."""
+    pairs = [each.split("|") for each in files]
+    script = "; ".join(f"cat /sys/fs/cgroup/{v1} 2> /dev/null || cat /sys/fs/cgroup/{v2}" for v1, v2 in pairs)
+    return call(store, "exec", name, "sh", "-c", script).stdout.split("\n")[:-1]
+
+
+def test_limits_change_at_once_and_for_the_next_run(store: Path, running: str) -> None:
+    files = (
+        "memory/memory.limit_in_bytes|memory.max",
+        "pids/pids.max|pids.max",
+        "cpuset/cpuset.cpus|cpuset.cpus",
+    )
+    flags = ["--memory", "128m", "--memory-swap", "256m", "--pids-limit", "33", "--cpuset-cpus", "0"]
+
+    updated = call(store, "update", *flags, running)
+
+    assert (updated.returncode, updated.stdout) == (0, f"{running}\n"), updated
+    assert inside(store, running, *files) == ["134217728", "33", "0"]
+    call(store, "restart", "-t", "0", running).check_returncode()
+    assert inside(store, running, *files) == ["134217728", "33", "0"]
+
+
+def test_a_limit_that_cannot_be_changes_nothing(store: Path, running: str) -> None:
+    refused = call(store, "update", "--memory-swap", "32m", running)
+    wrong = call(store, "update", "--cpuset-cpus", "4095", running)
+
+    assert "less than memory alone" in refused.stderr
+    assert "cannot choose processors" in wrong.stderr
+    call(store, "restart", "-t", "0", running).check_returncode()
+    assert inside(store, running, "memory/memory.limit_in_bytes|memory.max") == ["67108864"]
+
+
+def test_a_restart_policy_changes_while_it_runs(store: Path) -> None:
+    name = f"policy-{os.urandom(4).hex()}"
+    script = "echo run; until test -e /go; do sleep 0.05; done; exit 3"
+    call(store, "run", "-d", "--name", name, "busybox", "sh", "-c", script).check_returncode()
+
+    assert call(store, "update", "--restart", "on-failure:2", name).returncode == 0
+    call(store, "exec", name, "touch", "/go").check_returncode()
+    while call(store, "logs", name).stdout.count("run") < 3:
+        call(store, "wait", name).check_returncode()
+    last = call(store, "wait", name).stdout
+
+    assert last == "3\n"
+    assert call(store, "logs", name).stdout == "run\n" * 3
+    assert call(store, "update", "--restart", "sometimes", name).returncode != 0
+    call(store, "rm", name).check_returncode()
+
+
+def test_statistics_are_of_the_container(store: Path, running: str) -> None:
+    shown = call(store, "stats", "--no-stream", "--format", "json", running)
+
+    (row,) = [json.loads(line) for line in shown.stdout.splitlines()]
+    used, limit = row["MemUsage"].split(" / ")
+    assert (row["Name"], limit) == (running, "64MiB")
+    assert 8 <= float(used.removesuffix("MiB")) < 64
+    assert float(row["CPUPerc"].removesuffix("%")) > 0
+    assert int(row["PIDs"]) == 1
+
+
+def test_a_table_has_docker_s_columns(store: Path, running: str) -> None:
+    title, *rows = call(store, "stats", "--no-stream").stdout.splitlines()
+
+    assert [part.strip() for part in title.split("   ") if part.strip()] == DOCKER_COLUMNS
+    assert [row for row in rows if running in row] != []
+
+
+def test_on_a_terminal_the_table_is_renewed_in_place(store: Path, running: str) -> None:
+    command = ["-m", "lstore.cli.main", "--root", str(store), "stats", running]
+    terminal = pexpect.spawn(sys.executable, command, timeout=60, dimensions=(24, 200))
+
+    terminal.expect("CPU %")
+    terminal.expect("CPU %")
+    terminal.sendintr()
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+
+    assert b"\x1b[?1049l" in terminal.before + b"\x1b[?1049l"
+    assert terminal.exitstatus == 130
+
+
+def test_a_container_that_does_not_exist_is_named(store: Path) -> None:
+    assert "no such container: nobody" in call(store, "stats", "--no-stream", "nobody").stderr
+    assert "no such container: nobody" in call(store, "update", "-m", "64m", "nobody").stderr
