@@ -25,7 +25,7 @@ from layerstore.disk import locks
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import sync_directory, write_file
 from layerstore.disk.trees import remove_tree
-from layerstore.errors import StoreDamaged, storage_error
+from layerstore.errors import RegistryError, StoreDamaged, storage_error
 from layerstore.oci.digest import Digest
 from layerstore.progress import SILENT, Progress
 from layerstore.store.layers import Verify
@@ -36,7 +36,10 @@ from layerstore.store.store import Store
 
 Kind = Literal["ref", "blob", "layer", "layout"]
 Refetch = Callable[[Ref], bool]
-"""Fetch a ref's missing content again, from where it once came; whether that worked."""
+"""Fetch a ref's missing content again, from where it once came; whether that worked.
+
+Raises `RegistryError` where nobody can tell now: the content may be there yet.
+"""
 
 _REMOVED = CrashPoint("fsck: damaged content removed")
 _SAVED = CrashPoint("fsck: damaged index.json kept")
@@ -184,9 +187,10 @@ def _subject(refs: list[Ref]) -> str:
 
 
 def repair(store: Store, damages: tuple[Damage, ...], refetch: Refetch) -> tuple[Repair, ...]:
-    """Mend each damage: remove bad bytes, fetch again what refs need, and drop refs that stay broken.
+    """Mend each damage: remove bad bytes, fetch again what refs need, and drop refs whose content is lost.
 
-    Nothing whole is touched. Idempotent. Raises `StorageError`.
+    Nothing whole is touched; a ref whose registry does not answer waits for another repair. Idempotent.
+    Raises `StorageError`.
     """
     outcomes = []
     for damage in damages:
@@ -235,9 +239,14 @@ def _rebuild_index(store: Store) -> str:
 
 
 def _mend_ref(store: Store, ref: Ref, reasons: list[str], refetch: Refetch) -> Iterator[Repair]:
-    is_mended = refetch(ref) and store.blobs.has_graph(ref.descriptor)
-    if not is_mended:
-        store.update_refs(lambda table: table.without(ref.__eq__))
-    outcome = "fetched again" if is_mended else "dropped the image, its content is lost"
+    is_mended = False
+    try:
+        is_mended = refetch(ref) and store.blobs.has_graph(ref.descriptor)
+    except RegistryError as error:
+        outcome = f"kept, though nothing could be fetched: {error.message}"
+    else:
+        outcome = "fetched again" if is_mended else "dropped the image, its content is lost"
+        if not is_mended:
+            store.update_refs(lambda table: table.without(ref.__eq__))
     for reason in reasons:
         yield Repair(Damage("ref", _subject([ref]), reason), outcome, is_mended)

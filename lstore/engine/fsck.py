@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerstore.copy import copy
-from layerstore.errors import LstoreError
+from layerstore.errors import LstoreError, RegistryError
 from layerstore.progress import SILENT, Progress
 from layerstore.snapshot.unpack import unpack_layers
 from layerstore.snapshot.verify import verify_layer
@@ -42,7 +42,10 @@ def fsck(engine: "Engine", *, repair: bool = False, progress: Progress = SILENT)
 
 
 def _refetch(engine: "Engine", ref: Ref, progress: Progress) -> bool:
-    """Fetch what `ref` misses from the registry of its name. Whether that worked; if not, progress says why."""
+    """Fetch what `ref` misses from the registry of its name. Whether that worked; if not, progress says why.
+
+    Raises `RegistryError` where the registry cannot be asked now.
+    """
     if ref.name is None:
         return False
     try:
@@ -53,6 +56,8 @@ def _refetch(engine: "Engine", ref: Ref, progress: Progress) -> bool:
             repository = client.repository(ref.name)
             copy(repository, transaction, ref.descriptor, cancellation=transaction.cancellation)
             transaction.commit()
+    except RegistryError:
+        raise
     except LstoreError as error:
         progress.note(f"cannot fetch {ref.name} again: {error.message}")
         return False

@@ -13,6 +13,7 @@ from fixtures.crash.scenarios import keep_tars, verify
 from fixtures.images.layout import ARM64
 from fixtures.memory import MemoryTarget
 from fixtures.store import add_image, add_index, contents, store_image
+from layerstore.errors import Unreachable
 from layerstore.oci import mediatype
 from layerstore.oci.digest import Digest
 from layerstore.oci.reference import Reference
@@ -227,6 +228,23 @@ def test_an_image_whose_content_is_lost_is_dropped_and_the_others_stay(filled: F
 
     assert [each.is_mended for each in repairs] == [False]
     assert sorted(filled.names()) == ["index", "nameless"]
+
+
+def test_an_image_whose_registry_does_not_answer_waits_for_another_repair(filled: Filled) -> None:
+    filled.blob(b"single").unlink()
+
+    def refetch(ref: Ref) -> bool:
+        raise Unreachable("no route to host")
+
+    (repaired,) = repair(filled.store, check(filled.store, verify), refetch)
+
+    assert (repaired.outcome, repaired.is_mended) == (
+        "kept, though nothing could be fetched: no route to host",
+        False,
+    )
+    assert sorted(filled.names()) == ["index", "nameless", "single"]
+    assert all(each.is_mended for each in filled.repair())
+    assert filled.damages() == []
 
 
 def test_a_repair_of_a_healthy_store_does_nothing(filled: Filled) -> None:
