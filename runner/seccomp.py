@@ -15,6 +15,8 @@ import struct
 
 from layerstore import linux
 from layerstore.errors import MissingFeature
+from runner.capabilities import DEFAULT
+from runner.seccomp_default import PROGRAMS
 from runner.syscalls import SYSCALLS
 
 TYPE_CHECKING = False
@@ -92,7 +94,10 @@ def confine(kept: frozenset[str], program: str = "") -> None:
     machine = os.uname().machine
     if machine not in _ARCHITECTURES:
         raise MissingFeature(f"cannot filter system calls on {machine}")
-    linux.seccomp_set_mode_filter(b"".join(assemble(machine, kept)))
+    if kept == DEFAULT:
+        linux.seccomp_set_mode_filter(bytes.fromhex(PROGRAMS[machine]))
+    else:
+        linux.seccomp_set_mode_filter(b"".join(assemble(machine, kept)))
 
 
 def assemble(machine: str, kept: frozenset[str]) -> Program:

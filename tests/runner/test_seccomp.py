@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from fixtures.containers import Containers
 from layerstore import linux
 from layerstore.errors import MissingFeature
-from runner import seccomp
+from runner import seccomp, seccomp_default
 from runner.capabilities import DEFAULT
 from runner.syscalls import SYSCALLS
+from tests.runner.seccomp_default import page
 
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -189,3 +190,7 @@ def test_the_table_agrees_with_this_machine_s_headers() -> None:
     assert {name: SYSCALLS[name][0] for name in told if name in SYSCALLS} == {
         name: number for name, number in told.items() if name in SYSCALLS
     }
+
+
+def test_the_assembled_default_filter_is_what_the_table_says() -> None:
+    assert Path(seccomp_default.__file__).read_text() == page()
