@@ -53,7 +53,7 @@ class Platform:
         parts = text_form.split("/")
         if not 1 <= len(parts) <= 3 or not all(_PART.match(part) for part in parts):
             raise InvalidPlatform(
-                f"invalid platform {text_form[:80]!r}", hint="write it as os/architecture, like linux/arm64"
+                f"invalid platform {text_form[:80]!r}: it is written os/architecture, like linux/arm64"
             )
         if len(parts) == 1:
             parts = ["linux", parts[0]]

@@ -78,4 +78,4 @@ class Session:
 def refuse_terminal(session: Session, doing: str) -> None:
     """Raises `UsageError` where bytes would go to a terminal."""
     if session.streams.out.is_terminal:
-        raise UsageError(f"cannot {doing} to a terminal", hint="use the flag -o FILE, or redirect the output")
+        raise UsageError(f"cannot {doing} to a terminal: redirect the output, or name a file")

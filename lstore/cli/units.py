@@ -40,7 +40,7 @@ def parse_size(text: str) -> int:
     """The bytes of ``20GB``, ``1.5g`` or ``4096``, in powers of 1000. Raises `UsageError`."""
     match = _SIZE.match(text.strip())
     if match is None:
-        raise UsageError(f"invalid size {text[:80]!r}", hint="write it as 500MB or 20GB")
+        raise UsageError(f"invalid size {text[:80]!r}: it is written 500MB or 20GB")
     return int(float(match["number"]) * 1000 ** " kmgtpe".index(match["unit"].lower() or " "))
 
 

@@ -33,7 +33,7 @@ def choose(source: Source, root: Descriptor, platform: Platform) -> Descriptor:
         )
         raise NoMatchingPlatform(
             f"the image has nothing for {platform}; it has {', '.join(offered) or 'none'}",
-            hint="choose one of them with --platform" if offered else None,
+            hint=f"lstore pull --platform {next(iter(offered))} …" if offered else None,
         )
     return found
 
@@ -87,7 +87,7 @@ def admit(transaction: Transaction, ref: Ref, wanted: Platform | None = None) ->
     check_diff_ids(manifest, config, transaction.diff_ids)
     platform = ref.descriptor.platform or config.platform
     if wanted is not None and best_match(wanted, [platform]) is None:
-        raise NoMatchingPlatform(f"the image is for {platform}, not for {wanted}")
+        raise NoMatchingPlatform(f"{ref.name or ref.descriptor.digest} is for {platform}, not for {wanted}")
     placed = replace(ref, descriptor=replace(ref.descriptor, platform=platform))
     transaction.set_ref(placed)
     return placed

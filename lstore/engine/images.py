@@ -50,9 +50,7 @@ def select(
     """Those of `candidates` that pass the filters of a prune: until, label, label!. Raises `UsageError`."""
     unknown = set(filters) - {"until", "label", "label!"}
     if unknown:
-        raise UsageError(
-            f"invalid filter {sorted(unknown)[0]!r}", hint="the filters are until, label and label!"
-        )
+        raise UsageError(f"invalid filter {sorted(unknown)[0]!r}: there are until, label and label!")
     predicates = [_pure_predicate(key, values, now) for key, values in filters.items()]
     return tuple(image for image in candidates if all(each(image) for each in predicates))
 
@@ -83,7 +81,7 @@ def _pure_predicate(key: str, values: Sequence[str], now: datetime) -> Predicate
         case "label!":
             return lambda image: not any(_has_label(image, value) for value in values)
     known = "dangling, reference, before, since, until, label"
-    raise UsageError(f"invalid filter {key!r}", hint=f"the filters are {known}")
+    raise UsageError(f"invalid filter {key!r}: there are {known}")
 
 
 def _boolean(key: str, value: str) -> bool:
@@ -120,7 +118,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(
-            f"invalid time {text[:80]!r}", hint="write it as 24h, 2024-05-01 or Unix seconds"
+            f"invalid time {text[:80]!r}: it is written 24h, 2024-05-01 or in Unix seconds"
         ) from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

@@ -22,7 +22,7 @@ def registry_name(text: str) -> str:
     except InvalidInput as error:
         raise UsageError(f"{text!r} names no registry") from error
     if found == DEFAULT_REGISTRY and not host.endswith(DEFAULT_REGISTRY):
-        raise UsageError(f"{text!r} names no registry", hint="write its host with a dot or a port")
+        raise UsageError(f"{text!r} names no registry: its host needs a dot or a port")
     return found
 
 

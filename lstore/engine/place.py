@@ -50,7 +50,9 @@ class Place:
                 path, _, name = rest.partition(":")
                 return cls(transport, path, name)
         known = ", ".join(_PREFIXES)
-        raise UsageError(f"cannot tell what {text!r} is", hint=f"the places are {known}")
+        raise UsageError(
+            f"cannot tell what {text!r} is: places begin with {known}", hint="lstore copy --help"
+        )
 
     def __str__(self) -> str:
         prefix = next(prefix for prefix, transport in _PREFIXES.items() if transport == self.transport)
@@ -97,5 +99,7 @@ def _in_archive(archive: ImageArchive, place: Place) -> Descriptor:
         raise NotFound(f"{place.path} holds no images")
     if len(images) > 1:
         names = ", ".join(name for image in images for name in image.names) or "none with a name"
-        raise UsageError(f"{place.path} holds {len(images)} images ({names})", hint=f"name one: {place}:NAME")
+        raise UsageError(
+            f"{place.path} holds {len(images)} images ({names})", hint=f"lstore copy {place}:NAME …"
+        )
     return images[0].root

@@ -193,4 +193,4 @@ def test_a_place_that_is_none_is_refused(lstore) -> None:
     result = lstore("copy", "nowhere", "store:x")
 
     assert result.status == 125
-    assert result.err.startswith("lstore: cannot tell what 'nowhere' is\n  try: ")
+    assert result.err.startswith("lstore: cannot tell what 'nowhere' is: places begin with docker://, ")

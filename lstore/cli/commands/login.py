@@ -56,7 +56,8 @@ def _ask_secret(session: Session) -> str:
 def _check_interactive(session: Session) -> None:
     if not session.streams.stdin.isatty():
         raise UsageError(
-            "cannot ask for credentials: standard input is no terminal", hint="use --password-stdin"
+            "cannot ask for credentials: standard input is no terminal",
+            hint="lstore login --username NAME --password-stdin",
         )
 
 
