@@ -14,7 +14,7 @@ import signal
 from layerstore import linux
 from layerstore.errors import EXIT_COMMAND_NOT_FOUND, LaunchError, MissingFeature
 from layerstore.value import Value
-from runner import cgroups
+from runner import cgroups, device_rules
 from runner.bundle import writing
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
@@ -32,11 +32,6 @@ RUNTIMES = ("crun", "runc")
 _DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES)}
 _UMASK = 0o022
-# What the runtime-spec has every container have, as cgroup v1's devices.allow takes it: runc's own list.
-_USUAL_DEVICES = (
-    "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm",
-    "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm",
-)  # fmt: skip
 
 
 class _Start(Value):
@@ -98,8 +93,7 @@ def _limits(spec: ProcessSpec) -> Limits:
     """What our own group enforces. runc confines devices in the group that it makes below."""
     if spec.runtime == "runc" or spec.confinement.is_privileged:
         return spec.limits
-    rules = (*_USUAL_DEVICES, *(spec.limits.device_rules or ()))
-    return spec.limits.but({"device_rules": rules})
+    return spec.limits.but({"device_rules": device_rules.allowing(spec.confinement.devices)})
 
 
 def _clone(group: cgroups.Group | None) -> tuple[int, int]:

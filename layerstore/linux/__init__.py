@@ -5,6 +5,13 @@ those of x86-64 and arm64. Everything here is on the path that starts a process,
 ``dataclasses``, ``typing`` or ``socket`` at run time (design.md promise 8).
 """
 
+from layerstore.linux.bpf import (
+    BPF_CGROUP_DEVICE,
+    BPF_F_ALLOW_MULTI,
+    BPF_PROG_TYPE_CGROUP_DEVICE,
+    bpf_prog_attach,
+    bpf_prog_load,
+)
 from layerstore.linux.files import (
     CLOSE_RANGE_CLOEXEC,
     FICLONE,
@@ -132,6 +139,9 @@ __all__ = [
     "AT_FDCWD",
     "AT_RECURSIVE",
     "AT_SYMLINK_NOFOLLOW",
+    "BPF_CGROUP_DEVICE",
+    "BPF_F_ALLOW_MULTI",
+    "BPF_PROG_TYPE_CGROUP_DEVICE",
     "CLONE_FS",
     "CLONE_INTO_CGROUP",
     "CLONE_NEWCGROUP",
@@ -202,6 +212,8 @@ __all__ = [
     "SOCK_CLOEXEC",
     "SOCK_DGRAM",
     "UMOUNT_NOFOLLOW",
+    "bpf_prog_attach",
+    "bpf_prog_load",
     "capget",
     "capset",
     "clone3",

@@ -11,6 +11,7 @@ import stat
 from layerstore.errors import MissingFeature, UsageError, storage_error
 from layerstore.value import Value
 from lstore.engine.mount_options import parse_mount, parse_tmpfs, parse_volume
+from runner import device_rules
 from runner.capabilities import DEFAULT, NAMES
 from runner.confinement import (
     CONTAINER,
@@ -90,11 +91,15 @@ def isolated(
     if network != "none":
         _refuse_settings_of_network(request.sysctls)
     kept = frozenset(NAMES) if request.is_privileged else capabilities(request.cap_add, request.cap_drop)
+    confinement = _confinement(request, kept, find)
+    limits = request.limits
+    if device_rules.are_needed(confinement.devices) and not request.is_privileged:
+        limits = limits.but({"device_rules": device_rules.allowing(confinement.devices)})
     fields = {
         **vars(spec),
-        "limits": request.limits,
+        "limits": limits,
         "capabilities": kept,
-        "confinement": _confinement(request, kept, find),
+        "confinement": confinement,
         "groups": request.groups,
         "names": _names(request),
         "mounts": (*spec.mounts, *_mounts(request)),

@@ -12,7 +12,7 @@ import time
 
 from layerstore.errors import LaunchError, MissingFeature
 from layerstore.value import Value
-from runner.cgroups import version1, version2
+from runner.cgroups import device_filter, version1, version2
 from runner.failure import Doing
 
 TYPE_CHECKING = False
@@ -67,6 +67,8 @@ class Group(Value):
             writes = version1.plan(limits, memory_swap_now=self._swap_limit())
         for each in writes:
             self._carry_out(each)
+        if self.version == 2 and limits.device_rules is not None:
+            device_filter.attach(self.places[0], limits.device_rules)
 
     def _swap_limit(self) -> int | None:
         text = read(self.directory("memory"), "memory.memsw.limit_in_bytes")

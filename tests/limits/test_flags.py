@@ -441,3 +441,11 @@ def test_a_device_node_of_the_image_s_owner_is_the_host_s(store: Path) -> None:
     output = sh(store, ["--device", "/dev/null:/dev/other"], "stat -c %a:%u:%g /dev/other")
 
     assert output.strip() == f"{stat.S_IMODE(status.st_mode):o}:{status.st_uid}:{status.st_gid}"
+
+
+def test_a_device_is_no_more_open_than_its_permissions_say(store: Path) -> None:
+    host = "/dev/loop-control" if Path("/dev/loop-control").exists() else "/dev/kmsg"
+    script = "(: < /dev/it) 2> /dev/null && echo r; (: > /dev/it) 2> /dev/null && echo w"
+
+    assert sh(store, ["--device", f"{host}:/dev/it"], script).split() == ["r", "w"]
+    assert sh(store, ["--device", f"{host}:/dev/it:r"], f"{script}; true").split() == ["r"]
