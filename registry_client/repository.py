@@ -94,7 +94,9 @@ class Repository:
             what = f"{self._origin.name}@{descriptor.digest}"
             self._origin.expect_success(response, self._origin.asked(what))
             stated = documents.stated_digest(response.headers)
-        if stated is not None and stated != descriptor.digest:
+        # A registry may name by its own algorithm what we asked for by another.
+        is_comparable = stated is not None and stated.algorithm == descriptor.digest.algorithm
+        if is_comparable and stated != descriptor.digest:
             raise ContentMismatch(f"{self._origin.name} answers with {stated} for {descriptor.digest}")
         return True
 
@@ -154,7 +156,7 @@ class Repository:
             self._origin.expect_success(response, self._origin.asked(what, "push"))
             stated = documents.stated_digest(response.headers)
             is_recorded = response.headers.get("oci-subject") is not None
-        if stated is not None and stated != descriptor.digest:
+        if stated is not None and stated != Digest.of(raw, stated.algorithm):
             raise ContentMismatch(f"{what}: the registry took it as {stated}, not {descriptor.digest}")
         parsed = parse(raw, descriptor.media_type)
         if parsed.subject is not None and not is_recorded:

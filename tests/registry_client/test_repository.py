@@ -289,6 +289,20 @@ def test_a_registry_that_takes_a_manifest_under_another_digest_is_not_believed(
         )
 
 
+def test_a_manifest_named_by_sha512_is_tagged_though_the_registry_calls_it_by_sha256(
+    world: World, reference: Reference, image: Image
+) -> None:
+    raw = image.manifest.raw
+    descriptor = Descriptor(mediatype.OCI_MANIFEST, Digest.of(raw, "sha512"), len(raw))
+    repository = world.client.repository(reference, actions=PUSH)
+
+    repository.push(descriptor, partial(opened_bytes, raw))
+    repository.tag(descriptor, "other")
+
+    assert repository.has(descriptor)
+    assert repository.resolve("other") == image.manifest.descriptor
+
+
 def test_tags_come_page_by_page(
     world: World,
     simulated: SimulatedRegistry,
