@@ -34,10 +34,13 @@ class Host(Value):
 def this_host(process: str = "self") -> Host:
     """The host as the calling process sees it; `process`, an id, for where another one is in it."""
     host = parse(_read("/proc/self/mountinfo"), _read(f"/proc/{process}/cgroup"))
-    if host.version != 2:
-        return host
-    controllers = _read(f"{host.unified}/cgroup.controllers").split()
-    return Host(2, tuple((name, host.unified) for name in controllers), host.unified)
+    return within(host.unified) if host.version == 2 else host
+
+
+def within(directory: str) -> Host:
+    """A host of version 2 as it is in the group `directory`."""
+    controllers = _read(f"{directory}/cgroup.controllers").split()
+    return Host(2, tuple((name, directory) for name in controllers), directory)
 
 
 def parse(mountinfo: str, cgroup: str) -> Host:

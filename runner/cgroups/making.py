@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 
-from layerstore.errors import MissingFeature
-from runner.cgroups import version1, version2
+from layerstore.errors import LstoreError, MissingFeature
+from runner.cgroups import delegation, version1, version2
 from runner.cgroups.group import Group, read, write
-from runner.cgroups.host import this_host
+from runner.cgroups.host import this_host, within
 from runner.failure import Doing
 from runner.limits import Limits
 
@@ -38,6 +38,8 @@ def create(identifier: str, limits: Limits, state_dir: str) -> Group | None:
     """
     host = this_host()
     name = f"lstore-{identifier[:_NAME_LENGTH]}-{os.urandom(4).hex()}"
+    if host.version == 2:
+        host = within(_base(host, name, limits))
     group = _version1(host, name, limits) if host.version == 1 else _version2(host, name)
     _record(group, state_dir)
     try:
@@ -52,6 +54,15 @@ def create(identifier: str, limits: Limits, state_dir: str) -> Group | None:
     if limits != _NOTHING:
         raise MissingFeature("cannot limit a container: we may make no control group here", hint=_DELEGATE)
     return None
+
+
+def _base(host: Host, name: str, limits: Limits) -> str:
+    try:
+        return delegation.base(host, name)
+    except LstoreError:
+        if limits != _NOTHING:
+            raise
+        return host.unified  # whoever asks for no limit can do without
 
 
 def load(state_dir: str) -> Group | None:
