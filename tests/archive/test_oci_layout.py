@@ -388,3 +388,30 @@ def test_a_layout_that_cannot_be_made_names_the_reason(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="cannot make an image layout"):
         LayoutDirectory.create(str(tmp_path / "file" / "below"))
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"imageLayoutVersion": 1}'])
+def test_a_malformed_layout_file_is_refused(written: Path, raw: bytes) -> None:
+    (written / "oci-layout").write_bytes(raw)
+
+    with pytest.raises(InvalidArchive, match="oci-layout"):
+        LayoutDirectory.open(str(written))
+
+
+def test_a_layout_without_an_index_is_invalid(written: Path) -> None:
+    (written / "index.json").unlink()
+
+    with pytest.raises(InvalidArchive, match=r"has no index\.json"):
+        LayoutDirectory.open(str(written)).images()
+
+
+def test_a_layout_that_cannot_be_written_names_the_content_and_keeps_its_names(tmp_path: Path) -> None:
+    target = LayoutDirectory.create(str(tmp_path / "to"))
+    (tmp_path / "to/blobs/sha256").rmdir()
+    (tmp_path / "to/blobs/sha256").write_bytes(b"in the way")
+    blob = some_blob()
+
+    with pytest.raises(StorageError, match=blob.digest.encoded):
+        target.push(blob, partial(opened_bytes, b"data"))
+
+    assert target.images() == ()
