@@ -1,21 +1,32 @@
 """What every image goes through that enters the store, whichever way it came: choice, check, name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from layerstore.content import Source, read_document, read_manifest
-from layerstore.errors import InvalidLayer, NoMatchingPlatform, UnsupportedContent
+from layerstore.errors import (
+    InvalidInput,
+    InvalidLayer,
+    LimitExceeded,
+    NoMatchingPlatform,
+    UnsupportedContent,
+)
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Index, Manifest
 from layerstore.oci.platform import Platform, best_match
+from layerstore.progress import Progress
 from layerstore.snapshot.unpack import unpack_layers
 from layerstore.store.ingest import SinkFactory
-from layerstore.store.refs import Ref
+from layerstore.store.refs import Ref, RefTable
 from layerstore.store.store import keep_packed
 from layerstore.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from lstore.engine.engine import Engine
 
 
 def choose(source: Source, root: Descriptor, platform: Platform) -> Descriptor:
@@ -91,6 +102,36 @@ def admit(transaction: Transaction, ref: Ref, wanted: Platform | None = None) ->
     placed = replace(ref, descriptor=replace(ref.descriptor, platform=platform))
     transaction.set_ref(placed)
     return placed
+
+
+def make_ready(
+    engine: "Engine",
+    images: Iterable[tuple[Manifest, ImageConfig]],
+    admitted: Sequence[Ref],
+    before: RefTable,
+    progress: Progress,
+) -> None:
+    """Let the committed `images` be ready to run; where their layers make no tree, `admitted` is taken back.
+
+    `before` are the refs as they were until then. Raises `InvalidLayer`, `LimitExceeded`, `UnsupportedContent`
+    for such layers, `StorageError`, for which nothing is taken back: the next run makes them ready.
+    """
+    try:
+        for manifest, config in images:
+            engine.snapshotter.ensure(manifest, config, progress)
+    except (InvalidInput, LimitExceeded, UnsupportedContent):
+        engine.store.update_refs(lambda table: _withdrawn(table, admitted, before))
+        raise
+
+
+def _withdrawn(table: RefTable, admitted: Sequence[Ref], before: RefTable) -> RefTable:
+    """`table` without what was admitted just now, and with what had those names."""
+    news = [ref for ref in admitted if ref in table.refs and ref not in before.refs]
+    table = table.without(news.__contains__)
+    for old in before.refs:
+        if any(old.is_same_slot(ref) for ref in news):
+            table = table.with_ref(old)
+    return table
 
 
 def check_diff_ids(manifest: Manifest, config: ImageConfig, found: dict[Digest, Digest]) -> None:

@@ -25,7 +25,7 @@ from layerstore.progress import SILENT, Progress
 from layerstore.snapshot.unpack import unpack_layers
 from layerstore.store.refs import Ref
 from layerstore.store.staging import staged
-from lstore.engine.admit import admit
+from lstore.engine.admit import admit, make_ready
 from lstore.engine.changes import apply_changes
 from lstore.engine.engine import Engine
 
@@ -55,13 +55,14 @@ def import_image(
         layer = _receive(stream, os.path.join(directory, "layer"), progress)
         config = _configuration(request, platform, defaults, layer.diff_id)
         manifest = build_manifest(Descriptor.of(mediatype.OCI_CONFIG, config), (layer.descriptor,))
+        before = engine.store.refs.read()
         with engine.store.transaction(unpack_layers, progress) as transaction:
             transaction.push(layer.descriptor, layer.opener)
             transaction.push(manifest.config, partial(opened_bytes, config))
             transaction.push(manifest.descriptor, partial(opened_bytes, manifest.raw))
-            admit(transaction, Ref(request.name, manifest.descriptor))
+            admitted = admit(transaction, Ref(request.name, manifest.descriptor))
             transaction.commit()
-    engine.snapshotter.ensure(manifest, ImageConfig.parse(config), progress)
+    make_ready(engine, ((manifest, ImageConfig.parse(config)),), (admitted,), before, progress)
     return manifest.config.digest
 
 

@@ -15,7 +15,7 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.reference import DEFAULT_TAG, Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
-from lstore.engine.admit import admit, choose, images_below, unpack_only
+from lstore.engine.admit import admit, choose, images_below, make_ready, unpack_only
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -60,8 +60,7 @@ def _load(
         transaction.commit()
     moved = [ref.name for ref in refs if ref.name and any(_is_moved(old, ref) for old in before.refs)]
     images = images_below(engine.store.blobs, (native,)) if native is not None else ()
-    for manifest, config in images:
-        engine.snapshotter.ensure(manifest, config, progress)
+    make_ready(engine, images, refs, before, progress)
     image_id = images[0][1].image_id if images else chosen.digest
     return Loaded(names, image_id, tuple(moved))
 

@@ -14,7 +14,7 @@ from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
-from lstore.engine.admit import admit, choose, images_below, unpack_only
+from lstore.engine.admit import admit, choose, images_below, make_ready, unpack_only
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -67,7 +67,8 @@ def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, prog
     root = repository.resolve(name.target)
     kept = name if name.digest is None else name.with_digest(name.digest)
     platform = wish.platform or engine.platform
-    present = engine.store.refs.read().find(kept, platform)
+    before = engine.store.refs.read()
+    present = before.find(kept, platform)
     if present is not None and _is_whole(engine, present, root, wish):
         engine.store.blobs.touch(present.descriptor)
         return Pulled(kept, root.digest, is_new=False)
@@ -77,11 +78,10 @@ def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, prog
         unpack_only(repository, native, among_others=wish.all_platforms), progress
     ) as transaction:
         copy(repository, transaction, chosen, cancellation=transaction.cancellation)
-        admit(transaction, Ref(kept, chosen, root.digest), wish.platform)
+        admitted = admit(transaction, Ref(kept, chosen, root.digest), wish.platform)
         transaction.commit()
     if native is not None:
-        for manifest, config in images_below(engine.store.blobs, (native,)):
-            engine.snapshotter.ensure(manifest, config, progress)
+        make_ready(engine, images_below(engine.store.blobs, (native,)), (admitted,), before, progress)
     return Pulled(kept, root.digest, is_new=present is None or present.descriptor != chosen)
 
 
