@@ -18,6 +18,7 @@ from runner import cgroups, device_rules
 from runner.bundle import writing
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
+from runner.launch import Surroundings, close_all_but
 from runner.limits import Limits
 from runner.signals import restore_defaults
 from runner.spec import ProcessSpec
@@ -26,7 +27,6 @@ from runner.stdio import take_places
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from layerstore.mount import MountStack
-    from runner.launch import Surroundings
 
 RUNTIMES = ("crun", "runc")
 _DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -120,7 +120,7 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
     around, state = begun.around, begun.around.state_dir
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     take_places(around.stdio)
-    _close_all_but(0, 1, 2, *channel.keep_child_side())
+    close_all_but(0, 1, 2, *channel.keep_child_side())
     restore_defaults()
     os.umask(_UMASK)
     os.setsid()
@@ -153,12 +153,3 @@ def _command(path: str, name: str, state: str) -> tuple[str, ...]:
     manager = ("--cgroup-manager=disabled",) if name == "crun" else ()
     identifier = f"lstore-{os.path.basename(state)[:12]}"
     return (path, "--root", f"{state}/oci", *manager, "run", "--bundle", state, identifier)
-
-
-def _close_all_but(*kept: int) -> None:
-    first = 0
-    for fd in sorted(kept):
-        if first < fd:
-            linux.close_range(first, fd - 1)
-        first = fd + 1
-    linux.close_range(first)

@@ -169,8 +169,9 @@ class Group(Value):
     def remove(self) -> None:
         """Remove the group, which must be empty, with what was made below it. Idempotent. Raises `LaunchError`."""
         for place in self.places:
-            for directory in reversed(_tree(place)):
-                _remove(directory)
+            if not _is_removed(place):
+                for directory in reversed(_tree(place)):
+                    _remove(directory)
 
 
 def read(directory: str | None, file: str) -> str:
@@ -213,6 +214,20 @@ def _tree(directory: str) -> list[str]:
             continue
         found.append(path)
     return found
+
+
+def _is_removed(directory: str) -> bool:
+    """Remove `directory` if that is done at once, as it mostly is; False while something is in it."""
+    with Doing("remove a control group"):
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+    return True
 
 
 def _remove(directory: str) -> None:
