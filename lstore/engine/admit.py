@@ -129,7 +129,7 @@ def _withdrawn(table: RefTable, admitted: Sequence[Ref], before: RefTable) -> Re
     news = [ref for ref in admitted if ref in table.refs and ref not in before.refs]
     table = table.without(news.__contains__)
     for old in before.refs:
-        if any(old.is_same_slot(ref) for ref in news):
+        if any(old.gives_way_to(ref) for ref in news):
             table = table.with_ref(old)
     return table
 
