@@ -165,3 +165,15 @@ def test_what_fails_among_mapped_ids_is_told(subordinate: Containers) -> None:
 
     assert done.returncode == 1
     assert "No such file or directory: '/no/such/directory'" in done.stderr
+
+
+def test_a_limit_holds_or_is_refused(containers: Containers) -> None:
+    """Whether a user has control groups is the host's matter; what is asked for is never silently left out."""
+    outcome = containers.run(
+        "sh", "-c", "for i in 1 2 3 4 5 6; do sleep 5 & done; echo all", limits={"pids": 4}
+    )
+
+    if outcome.status == 125:
+        assert "we may make no control group here" in outcome.errors
+    else:
+        assert "can't fork" in outcome.errors
