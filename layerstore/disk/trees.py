@@ -48,13 +48,6 @@ class Meter:
             total += self._below(path, status.st_dev)
         return total
 
-    def measure_alone(self, path: str) -> Usage:
-        """The usage of `path` without what is below it, unless this meter has counted it."""
-        try:
-            return self._count(os.stat(path, follow_symlinks=False))
-        except FileNotFoundError:
-            return Usage()
-
     def _below(self, path: str, device: int) -> Usage:
         size = inodes = 0
         pending = [path]

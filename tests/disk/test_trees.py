@@ -41,11 +41,8 @@ def test_a_hardlink_counts_once_for_one_meter(tmp_path: Path) -> None:
     assert meter.measure(str(root / "deep" / "hardlink")) == Usage()
 
 
-def test_a_directory_alone_counts_without_what_is_in_it(tmp_path: Path) -> None:
-    root = grow(tmp_path / "tree")
-
-    assert Meter().measure_alone(str(root)) == Usage(root.stat().st_blocks * 512, 1)
-    assert Meter().measure_alone(str(root / "missing")) == Meter().measure(str(root / "missing")) == Usage()
+def test_what_is_not_there_takes_nothing(tmp_path: Path) -> None:
+    assert Meter().measure(str(tmp_path / "missing")) == Usage()
 
 
 @pytest.mark.root
