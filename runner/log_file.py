@@ -38,18 +38,19 @@ class LogFile:
         """Append what came on `stream`, "stdout" or "stderr"; a line that has not ended waits for its end."""
         *lines, rest = (self._rests.get(stream, b"") + data).split(b"\n")
         moment = now()
-        text = "".join(_records(stream, line + b"\n", moment) for line in lines)
+        records = [record for line in lines for record in _records(stream, line + b"\n", moment)]
         while len(rest) >= MAX_LINE:
-            text += _record(stream, rest[:MAX_LINE], moment)
+            records.append(_record(stream, rest[:MAX_LINE], moment))
             rest = rest[MAX_LINE:]
         self._rests[stream] = rest
-        self._append(text)
+        self._append(records)
 
     def finish(self) -> None:
         """Append lines that will not end any more."""
-        text = "".join(_record(stream, rest, now()) for stream, rest in self._rests.items() if rest)
+        moment = now()
+        records = [_record(stream, rest, moment) for stream, rest in self._rests.items() if rest]
         self._rests.clear()
-        self._append(text)
+        self._append(records)
 
     def close(self) -> None:
         """Close the file. The log is not to be used any more."""
@@ -59,19 +60,26 @@ class LogFile:
         self._fd = os.open(log_path(self._directory), _FLAGS, 0o640)
         self._size = os.fstat(self._fd).st_size
 
-    def _append(self, text: str) -> None:
-        if not text:
-            return
-        data = text.encode()
+    def _append(self, records: list[bytes]) -> None:
+        """Write what fits in the present file at once, and the rest into new ones."""
+        batch, size = [], self._size
         try:
-            if self._size and self._size + len(data) > self._max_size:
-                self._rotate()
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._fd, view) :]
-            self._size += len(data)
+            for record in records:
+                if size and size + len(record) > self._max_size:
+                    self._write(b"".join(batch))
+                    self._rotate()
+                    batch, size = [], 0
+                batch.append(record)
+                size += len(record)
+            self._write(b"".join(batch))
         except OSError:
             return
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._size += len(data)
 
     def _rotate(self) -> None:
         last = self._max_files - 1
@@ -85,14 +93,15 @@ class LogFile:
         self._open()
 
 
-def _records(stream: str, line: bytes, moment: str) -> str:
+def _records(stream: str, line: bytes, moment: str) -> list[bytes]:
     """A whole line, in pieces where it is long."""
     if len(line) <= MAX_LINE:
-        return _record(stream, line, moment)
-    pieces = (line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE))
-    return "".join(_record(stream, piece, moment) for piece in pieces)
+        return [_record(stream, line, moment)]
+    return [
+        _record(stream, line[start : start + MAX_LINE], moment) for start in range(0, len(line), MAX_LINE)
+    ]
 
 
-def _record(stream: str, line: bytes, moment: str) -> str:
+def _record(stream: str, line: bytes, moment: str) -> bytes:
     text = json.dumps(line.decode(errors="replace"), ensure_ascii=False)
-    return f'{{"log":{text},"stream":"{stream}","time":"{moment}"}}\n'
+    return f'{{"log":{text},"stream":"{stream}","time":"{moment}"}}\n'.encode()

@@ -20,6 +20,8 @@ FORWARDED = (
     signal.SIGUSR2,
     signal.SIGWINCH,
 )
+# The C library lets nobody touch these, and posix_spawn(3) leaves them ignored.
+_OF_THE_C_LIBRARY = (32, 33)
 
 
 class Forwarding:
@@ -71,10 +73,10 @@ def restore_defaults() -> None:
     for number in range(1, signal.NSIG):
         if number in (signal.SIGKILL, signal.SIGSTOP):
             continue
-        try:
+        if number in _OF_THE_C_LIBRARY:
+            linux.set_default_action(number)
+        else:
             signal.signal(number, signal.SIG_DFL)
-        except (OSError, ValueError):
-            continue  # the C library keeps two real-time signals for itself
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

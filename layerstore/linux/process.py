@@ -41,6 +41,8 @@ SECCOMP_SET_MODE_FILTER = 1
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIGCHLD = 17
+_SIGACTION_SIZE = 32
+_SIGSET_SIZE = 8
 
 _unshare = libc("unshare", c_int)
 _setns = libc("setns", c_int, c_int)
@@ -51,6 +53,10 @@ _sethostname = libc("sethostname", c_char_p, c_size_t)
 _seccomp = numbered("seccomp", by_machine(x86_64=317, arm64=277), c_uint, c_uint, c_char_p)
 _clone3 = numbered("clone3", 435, c_void_p, c_size_t, keeps_lock=True)
 _pidfd_send_signal = numbered("pidfd_send_signal", 424, c_int, c_int, c_void_p, c_uint)
+
+_rt_sigaction = numbered(
+    "rt_sigaction", by_machine(x86_64=13, arm64=134), c_int, c_char_p, c_void_p, c_size_t
+)
 
 _before_fork, _after_fork_child, _after_fork_parent = (
     pythonapi.PyOS_BeforeFork,
@@ -136,3 +142,8 @@ def seccomp_set_mode_filter(program: bytes, flags: int = 0) -> None:
     instructions = create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxQ", len(program) // 8, addressof(instructions))
     _seccomp(SECCOMP_SET_MODE_FILTER, flags, header)
+
+
+def set_default_action(signum: int) -> None:
+    """rt_sigaction(2) with SIG_DFL, also for the signals that the C library keeps to itself (32 and 33)."""
+    _rt_sigaction(signum, bytes(_SIGACTION_SIZE), None, _SIGSET_SIZE)

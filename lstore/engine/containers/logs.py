@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from lstore.engine.containers.upkeep import Container
     from lstore.engine.engine import Engine
-    from runner.home import Home
 
 # A monitor that was killed changes no file.
 _LOOK_AGAIN = 1.0
@@ -73,7 +72,7 @@ def _followed(container: Container, query: LogQuery) -> Iterator[LogLine]:
                     return
                 if line.time >= query.since:
                     yield line
-            newer = _reopened(home, current)
+            newer = _next_file(container, current)
             if newer is not current:
                 current = newer
             elif is_over:
@@ -82,23 +81,47 @@ def _followed(container: Container, query: LogQuery) -> Iterator[LogLine]:
                 watch.wait(_LOOK_AGAIN)
 
 
-def _reopened(home: Home, current: BinaryIO | None) -> BinaryIO | None:
-    """The log by its name, where it is another file than `current` by now, which has been read to its end."""
-    try:
-        there = os.stat(log_path(home.path))
-    except FileNotFoundError:
-        return current
-    if current is not None and os.path.samestat(there, os.fstat(current.fileno())):
-        return current
-    if current is not None:
-        current.close()
-    return open(os.open(log_path(home.path), _FLAGS), "rb")
+def _next_file(container: Container, current: BinaryIO | None) -> BinaryIO | None:
+    """The log file after `current`, which was read to its end; `current` itself where it is the newest."""
+    home = container.home
+    while True:
+        age = _age(container, current)
+        if age == 0:
+            return current
+        try:
+            newer = open(os.open(log_path(home.path, age - 1), _FLAGS), "rb")  # noqa: SIM115  # the caller closes
+        except FileNotFoundError:
+            return current
+        if _age(container, current) == age:
+            if current is not None:
+                current.close()
+            return newer
+        newer.close()  # they were renamed meanwhile
+
+
+def _age(container: Container, current: BinaryIO | None) -> int:
+    """Which of the log files `current` is by now; one more than the oldest where it is none of them."""
+    ages = _ages(container)
+    oldest = 0
+    for age in ages:
+        try:
+            there = os.stat(log_path(container.home.path, age))
+        except FileNotFoundError:
+            break
+        oldest = age + 1
+        if current is not None and os.path.samestat(there, os.fstat(current.fileno())):
+            return age
+    return oldest
+
+
+def _ages(container: Container) -> range:
+    return range(max(MAX_LOG_FILES, container.config.log_files, 1))
 
 
 def _open_all(container: Container) -> list[BinaryIO]:
     """All log files, oldest first, opened before one of them is renamed."""
     found: list[BinaryIO] = []
-    for age in range(max(MAX_LOG_FILES, container.config.log_files, 1)):
+    for age in _ages(container):
         try:
             found.append(open(os.open(log_path(container.home.path, age), _FLAGS), "rb"))  # noqa: SIM115  # `_lines` closes
         except FileNotFoundError:

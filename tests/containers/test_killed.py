@@ -1,0 +1,163 @@
+"""kill -9 of launchers and monitors, at any moment: the next command notices, and nothing is left."""
+
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.containers.conftest import Lstore, kill, open_files, pids
+
+pytestmark = pytest.mark.root
+
+ROUNDS = int(os.environ.get("LSTORE_KILLS", "20"))
+SEED = 20241124
+
+
+def processes_of(lstore: Lstore) -> list[int]:
+    """Whatever has a file of the store's containers open, or is mounted from it."""
+    root = str(lstore.root)
+    return [pid for pid in pids() if any(root in path for path in open_files(pid)) or _mounts(pid, root)]
+
+
+def _mounts(pid: int, root: str) -> bool:
+    try:
+        return root in Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:
+        return False
+
+
+def groups_of(lstore: Lstore) -> list[str]:
+    """The control groups of all containers that the store ever had."""
+    events = (lstore.root / "containers" / "events").read_text().splitlines()
+    names = {f"lstore-{json.loads(line)['Actor']['ID'][:32]}" for line in events}
+    return [str(path) for path in Path("/sys/fs/cgroup").glob("**/lstore-*") if path.name in names]
+
+
+def test_a_killed_monitor_is_noticed_said_and_cleaned_up(lstore: Lstore) -> None:
+    lstore.detached("--name", "orphan", "busybox", "sleep", "1000")
+    (monitor,) = lstore.monitors()
+
+    kill(monitor)
+    done = lstore.call("ps", "-a", "--format", "{{.Names}} {{.State}}")
+
+    assert done.stdout == "orphan exited\n"
+    assert "the monitor of container orphan was killed" in done.stderr
+    state = lstore.inspect("orphan", "{{json .State}}")
+    assert isinstance(state, dict)
+    assert (state["ExitCode"], state["Error"]) == (137, "its monitor was killed")
+    assert processes_of(lstore) == []
+    assert lstore("start", "orphan") == "orphan"
+
+
+def test_the_container_of_a_killed_monitor_can_be_started_and_removed_at_once(lstore: Lstore) -> None:
+    for command in (("start", "hit"), ("rm", "hit")):
+        if command[0] == "start":
+            lstore.detached("--name", "hit", "busybox", "sleep", "1000")
+        kill(lstore.monitors()[0])
+        lstore(*command)
+
+    assert lstore.leftovers() == []
+
+
+def test_a_container_to_be_removed_goes_with_its_killed_monitor(lstore: Lstore) -> None:
+    lstore.detached("--rm", "busybox", "sleep", "1000")
+
+    kill(lstore.monitors()[0])
+    lstore("ps")
+
+    assert lstore.leftovers() == []
+
+
+def test_a_client_tells_of_the_death_of_its_container_s_monitor(lstore: Lstore) -> None:
+    with lstore.under_way("run", "--rm", "busybox", "sh", "-c", "echo up; sleep 1000") as client:
+        assert client.stdout is not None
+        client.stdout.readline()
+        kill(lstore.monitors()[0])
+        _, errors = client.communicate(timeout=60)
+
+    assert client.returncode == 137
+    assert b"was killed" in errors
+    assert lstore.leftovers() == []
+
+
+def test_a_monitor_that_is_asked_to_end_ends_its_container_in_its_own_way(lstore: Lstore) -> None:
+    script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    lstore.detached("--name", "asked", "--restart", "unless-stopped", "busybox", "sh", "-c", script)
+    lstore.wait_for_line("asked", "ready")
+    home = lstore.home("asked")
+
+    os.kill(lstore.monitors()[0], signal.SIGTERM)
+    state = lstore.until(home, lambda state: state["status"] == "exited")
+
+    assert (state["exit_code"], state["is_stopped"]) == (0, False)
+    assert lstore("logs", "asked").split() == ["ready", "bye"]
+
+
+def test_after_a_reboot_what_should_run_runs_again_and_the_rest_is_told(lstore: Lstore) -> None:
+    for name, policy in (("always", "always"), ("unless", "unless-stopped"), ("plain", "no")):
+        lstore.detached("--name", name, "--restart", policy, "busybox", "sleep", "1000")
+    lstore.detached("--name", "stopped", "--restart", "unless-stopped", "busybox", "sleep", "1000")
+    lstore("stop", "-t", "0", "stopped")
+    pretend_a_reboot(lstore)
+
+    restored = lstore("system", "restore")
+
+    assert sorted(restored.split()) == ["always", "unless"]
+    assert sorted(lstore("ps", "--format", "{{.Names}}").split()) == ["always", "unless"]
+    assert lstore.inspect("plain", "{{json .State.ExitCode}}") == 255
+    assert lstore("system", "restore") == ""
+
+
+def pretend_a_reboot(lstore: Lstore) -> None:
+    for pid in lstore.monitors():
+        kill(pid)
+    for state in (lstore.root / "containers").glob("*/state"):
+        text = state.read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        state.write_text(text.replace(boot, "another-boot"))
+
+
+def test_kills_at_random_moments_leave_nothing(lstore: Lstore) -> None:
+    """LSTORE_KILLS says how many; the moments are the same in each run, as far as a clock can be."""
+    moments = random.Random(SEED)
+    for number in range(ROUNDS):
+        name = f"victim{number}"
+        arguments = ("run", "--name", name, *(("--rm",) if number % 2 else ()), "busybox", "sleep", "1000")
+        launcher = subprocess.Popen(
+            lstore.command(*arguments),
+            env=lstore.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        select.select([], [], [], moments.uniform(0, 0.4))
+        hits_monitor = moments.random() < 0.5
+        victims = lstore.monitors() if hits_monitor else [launcher.pid]
+        for victim in victims or [launcher.pid]:
+            kill(victim)
+        launcher.kill()
+        launcher.wait()
+        lstore.call("rm", "-f", name)
+
+        assert lstore.leftovers() == [], (number, hits_monitor)
+    assert processes_of(lstore) == []
+    assert groups_of(lstore) == []
+
+
+def test_a_creation_that_was_killed_is_swept_away(lstore: Lstore) -> None:
+    identity = "0" * 64
+    home = lstore.root / "containers" / identity
+    home.mkdir(parents=True)
+    (home / "lock").touch()
+    (home / "state").write_text('{"class":"ContainerState","status":"creating"}')
+    (lstore.root / "containers" / "names").mkdir(exist_ok=True)
+    (lstore.root / "containers" / "names" / "half").symlink_to(identity)
+
+    assert lstore("ps", "-aq") == ""
+
+    assert lstore.leftovers() == []

@@ -1,0 +1,181 @@
+"""logs and attach: what a container writes is kept in order and bounded, and seen by whoever joins."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from runner.log_file import MAX_LINE, LogFile
+from tests.containers.conftest import Lstore
+
+pytestmark = pytest.mark.root
+
+CHATTY = ("busybox", "sh", "-c", "for i in 1 2 3 4 5; do echo out $i; echo err $i >&2; done")
+
+
+def test_logs_keep_streams_and_order(lstore: Lstore) -> None:
+    lstore.call("run", "--name", "chatty", *CHATTY)
+
+    done = lstore.call("logs", "chatty")
+
+    assert done.stdout.split("\n") == [*(f"out {n}" for n in range(1, 6)), ""]
+    assert done.stderr.split("\n") == [*(f"err {n}" for n in range(1, 6)), ""]
+
+
+def test_logs_are_cut_by_lines_and_by_time(lstore: Lstore) -> None:
+    lstore.call("run", "--name", "chatty", *CHATTY)
+
+    stamped = [line.split(" ", 1) for line in lstore("logs", "-t", "chatty").splitlines()]
+    middle = stamped[2][0]
+
+    assert [text for _, text in stamped] == [f"out {n}" for n in range(1, 6)]
+    last = lstore.call("logs", "--tail", "4", "chatty")
+    assert (last.stdout + last.stderr).count("\n") == 4
+    assert lstore("logs", "--tail", "0", "chatty") == ""
+    assert lstore("logs", "--since", "1h", "chatty").count("out") == 5
+    assert lstore("logs", "--until", "1h", "chatty") == ""
+    assert "out 3" in lstore("logs", "--since", middle, "chatty")
+    assert "invalid time" in lstore.refused("logs", "--since", "whenever", "chatty")
+
+
+def test_followed_logs_go_on_across_a_rotation_until_the_end(lstore: Lstore) -> None:
+    script = "read go; i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
+    options = ("--log-opt", "max-size=8k", "--log-opt", "max-file=20")
+    lstore.detached("-i", "--name", "long", *options, "busybox", "sh", "-c", script)
+
+    with lstore.under_way("logs", "-f", "long") as follower, lstore.under_way("attach", "long") as client:
+        assert follower.stdout is not None
+        assert client.stdin is not None
+        client.stdin.write(b"\n")
+        client.stdin.flush()
+        lines = follower.stdout.read().decode().splitlines()
+
+    assert lines == [f"line {number}" for number in range(300)]
+
+
+def test_the_log_is_bounded(lstore: Lstore) -> None:
+    script = "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done"
+    options = ("--log-opt", "max-size=16k", "--log-opt", "max-file=2")
+    lstore.call("run", "--name", "bounded", *options, "busybox", "sh", "-c", script)
+    home = lstore.home("bounded")
+
+    sizes = [path.stat().st_size for path in home.glob("log*")]
+
+    assert len(sizes) == 2
+    assert max(sizes) <= 16 << 10
+    assert lstore("logs", "--tail", "1", "bounded") == "line 1999"
+
+
+def test_lines_are_docker_s_json(lstore: Lstore) -> None:
+    lstore.call("run", "--name", "json", "busybox", "printf", "a\\n\\303\\244\\377\\nrest")
+
+    records = [json.loads(line) for line in (lstore.home("json") / "log").read_text().splitlines()]
+
+    assert [record["log"] for record in records] == ["a\n", "ä\ufffd\n", "rest"]
+    assert {record["stream"] for record in records} == {"stdout"}
+    assert all(record["time"].endswith("Z") and len(record["time"]) == 30 for record in records)
+
+
+def test_a_line_without_end_takes_no_memory_without_end(tmp_path: Path) -> None:
+    log = LogFile(str(tmp_path), max_size=1 << 20, max_files=1)
+
+    for _ in range(5):
+        log.write("stdout", b"x" * (MAX_LINE // 2))
+    log.write("stdout", b"y\n")
+    log.finish()
+
+    texts = [json.loads(line)["log"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert "".join(texts) == "x" * (MAX_LINE // 2) * 5 + "y\n"
+    assert max(map(len, texts)) <= MAX_LINE
+
+
+def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    canary.write_text("as it was")
+    (tmp_path / "log").symlink_to(canary)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        LogFile(str(tmp_path), max_size=1 << 20, max_files=1)
+
+    assert canary.read_text() == "as it was"
+
+
+def test_megabytes_go_through_a_container_unchanged(lstore: Lstore) -> None:
+    data = os.urandom(3 << 20)
+
+    with lstore.under_way("run", "--rm", "-i", "busybox", "cat") as client:
+        out, _ = client.communicate(data, timeout=60)
+
+    assert out == data
+    assert client.returncode == 0
+
+
+def test_without_interactive_a_container_reads_nothing(lstore: Lstore) -> None:
+    assert lstore("run", "--rm", "busybox", "cat", stdin=b"typed") == ""
+    assert lstore("run", "--rm", "-i", "busybox", "cat", stdin=b"typed") == "typed"
+
+
+def test_several_clients_see_what_comes_and_any_of_them_types(lstore: Lstore) -> None:
+    lstore.detached(
+        "-i", "--name", "shared", "busybox", "sh", "-c", "while read line; do echo got $line; done"
+    )
+
+    with lstore.under_way("attach", "shared") as one, lstore.under_way("attach", "shared") as other:
+        for client, word in ((one, b"first"), (other, b"second")):
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(word + b"\n")
+            client.stdin.flush()
+            while True:
+                line = client.stdout.readline()
+                assert line
+                if line == b"got " + word + b"\n":
+                    break
+
+    assert lstore("logs", "shared").split("\n") == ["got first", "got second"]
+    assert lstore.inspect("shared", "{{json .State.Running}}") is True
+
+
+def test_start_attached_shows_the_run_and_exits_as_it_does(lstore: Lstore) -> None:
+    lstore("create", "-i", "--name", "later", "busybox", "sh", "-c", "cat; exit 6")
+
+    done = lstore.call("start", "-ai", "later", stdin=b"typed")
+
+    assert (done.returncode, done.stdout) == (6, "typed")
+
+
+def test_a_client_that_is_killed_leaves_the_container_running(lstore: Lstore) -> None:
+    with lstore.under_way(
+        "run", "--name", "survivor", "busybox", "sh", "-c", "echo up; sleep 1000"
+    ) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"up\n"
+        client.send_signal(signal.SIGKILL)
+        client.wait()
+
+    assert lstore.inspect("survivor", "{{json .State.Running}}") is True
+
+
+def test_attaching_without_sig_proxy_keeps_signals_to_the_client(lstore: Lstore) -> None:
+    script = "trap 'echo term' TERM; echo ready; while read line; do echo $line; done; sleep 1000"
+    lstore.detached("-i", "--name", "deaf", "busybox", "sh", "-c", script)
+
+    with lstore.under_way("attach", "--no-sig-proxy", "deaf") as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(b"hello\n")
+        client.stdin.flush()
+        while client.stdout.readline() != b"hello\n":
+            pass
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(60) == 143
+
+    assert "term" not in lstore("logs", "deaf")
+
+
+def test_what_does_not_run_cannot_be_attached_to(lstore: Lstore) -> None:
+    lstore("create", "--name", "still", "busybox")
+
+    assert "cannot attach to still: it is not running" in lstore.refused("attach", "still")
