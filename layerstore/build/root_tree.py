@@ -40,6 +40,17 @@ class RootTree:
         node = self._tree.root if not path else self._tree.find(path)
         return None if node is None else node.entry._replace(path=path)
 
+    def with_owner(self, entry: Entry) -> Entry:
+        """`entry` with the owner that its path has here, where it claims to be root's, as all files of a tree do
+        that a user without other ids unpacked.
+        """
+        if entry.uid or entry.gid or entry.kind is Kind.WHITEOUT:
+            return entry
+        present = self.find(entry.path)
+        if present is None or present.kind is not entry.kind:
+            return entry
+        return entry._replace(uid=present.uid, gid=present.gid)
+
     def resolve(self, path: bytes) -> bytes:
         """`path` with all symlinks on it followed inside the root, also the last; what is missing stays.
 

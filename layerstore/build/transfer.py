@@ -77,8 +77,15 @@ class LayerPlan:
         self._is_linked = root is None
         self._placed: dict[bytes, _Placed] = {}
 
-    def copy(self, context: Context, selections: tuple[Selection, ...], to: Destination) -> None:
-        """Place what `selections` of `context` stand for.
+    def copy(
+        self,
+        context: Context,
+        selections: tuple[Selection, ...],
+        to: Destination,
+        *,
+        owners: RootTree | None = None,
+    ) -> None:
+        """Place what `selections` of `context` stand for; with `owners`, where its files do not have their own.
 
         Raises `InvalidInput` where a file would take a directory's place or the other way round, and where
         several sources have one name to go to.
@@ -91,7 +98,11 @@ class LayerPlan:
                 if not target and selection.is_directory:
                     self.make_directory(base, to.owner or ROOT)
                 else:
-                    self._put(path, self._copied(context, found, path, to))
+                    placed = self._copied(context, found, path, to)
+                    if owners is not None and to.owner is None:
+                        theirs = owners.with_owner(placed.entry._replace(path=os.fsencode(found.path)))
+                        placed = placed._replace(entry=theirs._replace(path=path))
+                    self._put(path, placed)
 
     def write(self, name: str, content: bytes, to: Destination, *, mode: int = _FILE_MODE) -> None:
         """Place a file of that `content`, a heredoc's or a download's."""

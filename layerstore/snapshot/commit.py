@@ -6,7 +6,7 @@ twice. The layer's blob is its tar itself, uncompressed, and a second name of th
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +14,7 @@ from typing import Final
 
 from layerstore.errors import storage_error
 from layerstore.layer.diff import diff, members
+from layerstore.layer.entry import Entry
 from layerstore.layer.ingest import LARGE
 from layerstore.layer.pack import Member, pieces
 from layerstore.layer.tar_writer import TAR, TarWriter
@@ -26,6 +27,9 @@ from layerstore.tasks import Conveyor
 
 _BATCH: Final = 512 << 10
 _WAITING_BATCHES: Final = 4
+
+Restore = Callable[[Entry], Entry]
+"""Makes of an entry that was copied up what it was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +46,24 @@ class NewLayer:
 
 
 def commit_changes(
-    upper: int, lower: int | None, directory: str, *, userxattr: bool, clamp: int | None = None
+    upper: int,
+    lower: int | None,
+    directory: str,
+    *,
+    userxattr: bool,
+    clamp: int | None = None,
+    restored: Restore | None = None,
 ) -> NewLayer | None:
     """What the upper directory changes of the merged `lower`, as a layer in `directory`; None where it is nothing.
 
     Both are descriptors of directories, see `layerstore.layer.diff.diff`; nobody writes to the upper one
-    meanwhile. Raises what `diff` and `write_layer` raise.
+    meanwhile. `restored` gives back to entries what the unpacked lower could not hold, an ordinary user's
+    directories having one owner. Raises what `diff` and `write_layer` raise.
     """
-    return write_layer(members(diff(upper, lower, userxattr=userxattr)), directory, clamp=clamp)
+    changes = diff(upper, lower, userxattr=userxattr)
+    if restored is not None:
+        changes = (change._replace(entry=restored(change.entry)) for change in changes)
+    return write_layer(members(changes), directory, clamp=clamp)
 
 
 def write_layer(changes: Iterable[Member], directory: str, *, clamp: int | None = None) -> NewLayer | None:

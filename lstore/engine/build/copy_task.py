@@ -71,6 +71,8 @@ class CopyTask:
         """See `Task`."""
         from lstore.engine.build.step_work import KeyWork
 
+        if not self.site.keeps_owners:
+            return None  # which content it is, nobody can tell without owners
         selected = self._selected()
         if selected is None:
             return None
@@ -120,7 +122,8 @@ class CopyTask:
         from lstore.engine.build.step_work import Selected
 
         one = self.instruction
-        return Selected(self.site.view(self.source), one.sources, one.parents, one.exclude)
+        owners = self.site.owners(self.source)
+        return Selected(self.site.view(self.source), one.sources, one.parents, one.exclude, owners)
 
     def _destination(self, tree: "RootTree") -> "Destination":
         from layerstore.build.owner import find_owner

@@ -65,7 +65,7 @@ class MountSources:
     def contents(self, cancellation: Cancellation) -> tuple[Digest, ...] | None:
         """As `origins`, but by content; None where none of them is from a stage or an image."""
         pairs = [(mount, source) for mount, source in self._pairs() if mount.origin]
-        if not any(isinstance(source, Root) for _, source in pairs):
+        if not self.site.keeps_owners or not any(isinstance(source, Root) for _, source in pairs):
             return None
         return tuple(self._content(source, mount, cancellation) for mount, source in pairs)
 

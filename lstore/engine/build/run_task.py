@@ -131,6 +131,7 @@ class RunTask:
             place.state,
             place.made,
             self.clamp,
+            self.site.owners(self.root),
         )
 
 

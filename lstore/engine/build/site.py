@@ -130,6 +130,15 @@ class Site:
         self.engine.snapshotter.ensure_stack(root.layers, root.diff_ids)
         return self.engine.snapshotter.view(root.diff_ids)
 
+    @property
+    def keeps_owners(self) -> bool:
+        """Whether the files of unpacked layers have their own owners, as only root can give them."""
+        return not self.engine.driver_choice.driver.needs_userxattr
+
+    def owners(self, root: Root) -> tuple[str, ...] | None:
+        """The directories of the layers of `root`, where its files have lost their owners."""
+        return None if self.keeps_owners else self.layer_paths(root)
+
     def layer_paths(self, root: Root) -> tuple[str, ...]:
         """The directories of the layers of `root`, unpacked where they were not."""
         self.engine.snapshotter.ensure_layers(root.layers, root.diff_ids)

@@ -55,6 +55,8 @@ class RunWork:
     state: str
     made: str
     clamp: int | None
+    owners: tuple[str, ...] | None = None
+    """The directories of the layers below, where their files have lost their owners."""
 
     def perform(self, output: int) -> bytes:
         """See `workers.Work`."""
@@ -83,7 +85,15 @@ class RunWork:
             asked = [each.target for each in self.mounts] + [each.target for each in self.spec.mounts]
             remove_stubs(upper, lower, [*asked, *OF_EVERY_STEP])
             below = lower if self.view.lowers else None
-            layer = commit_changes(upper, below, self.made, userxattr=self.view.userxattr, clamp=self.clamp)
+            restored = None if self.owners is None else RootTree(self.owners).with_owner
+            layer = commit_changes(
+                upper,
+                below,
+                self.made,
+                userxattr=self.view.userxattr,
+                clamp=self.clamp,
+                restored=restored,
+            )
         return spell_layer(layer)
 
 
@@ -95,6 +105,8 @@ class Selected:
     sources: tuple[str, ...]
     parents: bool = False
     exclude: tuple[str, ...] = ()
+    owners: tuple[str, ...] | None = None
+    """The directories of the root's layers, where its files have lost their owners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,8 @@ class CopyWork:
         plan = LayerPlan(None if self.below is None else RootTree(self.below))
         with _mounted(self.selected.view, self.state) as root:
             context, selections = _select(root, self.selected)
-            plan.copy(context, selections, self.to)
+            lost = self.selected.owners
+            plan.copy(context, selections, self.to, owners=None if lost is None else RootTree(lost))
             return spell_layer(write_layer(plan.members(), self.made, clamp=self.clamp))
 
 
