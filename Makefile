@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo check test bench clean
+.PHONY: help env demo check test bench fuzz clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,14 @@ test: $(VENV)/.development  ## install what the tests need, then check, then run
 
 bench: $(VENV)/.runtime  ## measure lstore beside other tools, and write docs/performance.md (ROUNDS=3)
 	$(BIN)/python -m fixtures.bench --rounds $(or $(ROUNDS),3) --write
+
+FUZZ_SECONDS ?= 60
+
+fuzz: $(VENV)/.development  ## fuzz each target of fixtures/fuzz for FUZZ_SECONDS with atheris; the corpus stays in .fuzz
+	@$(PIP) atheris || { echo "atheris has no wheel for this Python: make fuzz PYTHON=python3.11"; exit 1; }
+	@mkdir -p .fuzz
+	cd .fuzz && for target in layer archive documents dockerfile; do PYTHONPATH=.. ../$(BIN)/python -m fixtures.fuzz \
+		$$target $$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 || exit 1; done
 
 clean:  ## remove .venv, caches and reports
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \

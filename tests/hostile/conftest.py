@@ -15,7 +15,6 @@ import lstore
 from fixtures.images.hostile import CANARY_FILE
 from fixtures.images.layout import Layer
 from fixtures.namespaces import in_mount_namespace
-from fixtures.registry import Registry
 from fixtures.trees import tree_facts
 from layerstore.errors import LstoreError
 from layerstore.snapshot.overlay import attach
@@ -72,11 +71,10 @@ def bounded() -> Iterator[None]:
 class World:
     """One store behind one door; `outcome` sends an attack in and says what became of it."""
 
-    def __init__(self, door: str, driver: str, directory: Path, registry: Registry) -> None:
+    def __init__(self, door: str, driver: str, directory: Path) -> None:
         self.door = door
         self.engine: Engine = lstore.open(str(directory / "store"), driver=driver)
         self._directory = directory
-        self._registry = registry
         self._count = 0
         self.turn = [*DOORS].index(door)
 
@@ -89,7 +87,7 @@ class World:
         refusal: LstoreError | None = None
         try:
             with bounded():
-                name = DOORS[self.door](Place(self.engine, scratch, self._registry), layers)
+                name = DOORS[self.door](Place(self.engine, scratch), layers)
         except LstoreError as error:
             refusal = error
         if refusal is not None:
@@ -117,15 +115,8 @@ class World:
         in_mount_namespace(body)
 
 
-@pytest.fixture(scope="module")
-def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """One registry for all attacks of a module."""
-    with Registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
 @pytest.fixture(params=[f"{door}-{driver}" for door in DOORS for driver in DRIVERS])
-def world(request: pytest.FixtureRequest, tmp_path: Path, shared_registry: Registry) -> World:
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     """Each door with each driver."""
     door, _, driver = request.param.rpartition("-")
-    return World(door, driver, tmp_path, shared_registry)
+    return World(door, driver, tmp_path)

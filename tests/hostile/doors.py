@@ -30,7 +30,6 @@ class Place:
 
     engine: Engine
     directory: Path
-    registry: Registry
 
 
 Door = Callable[[Place, Sequence[Layer]], str]
@@ -51,11 +50,13 @@ def pack(layout: Path, archive: Path) -> Path:
 
 
 def by_pull(place: Place, layers: Sequence[Layer]) -> str:
+    """From a registry that ends before anybody forks: a child of several threads may find a lock held for good."""
     builder = ImageBuilder()
     builder.add_image(layers, tag="1")
-    publish(builder.write(place.directory / "layout"), place.registry.storage, "hostile")
-    name = Reference.parse(f"{place.registry.address}/hostile:1")
-    pull(place.engine, name)
+    with Registry(place.directory / "registry") as registry:
+        publish(builder.write(place.directory / "layout"), registry.storage, "hostile")
+        name = Reference.parse(f"{registry.address}/hostile:1")
+        pull(place.engine, name)
     return str(name)
 
 
