@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_a_reader_that_goes_away_amid_more_than_a_buffer_is_no_noise(environment
     assert (result.returncode, result.stderr) == (141, b"")
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Processes that the test starts heed SIGINT: a shell has what it runs in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_work_and_leaves_nothing(
     environment: dict[str, str], number: signal.Signals, status: int
