@@ -15,6 +15,7 @@ import pytest
 from fixtures.images.hostile import PLANTED, escaping_stacks, smuggling_stacks, whiteout_stacks
 from fixtures.images.hostile_tars import hostile_tars
 from fixtures.images.layout import Layer, layer, layer_of_tar
+from layerstore.disk.trees import Meter
 from tests.hostile.conftest import APPLIED, World
 from tests.hostile.doors import DOORS
 
@@ -133,12 +134,5 @@ def test_tars_end_as_they_should_and_reach_nothing_outside(world: World, canary:
     driver = world.engine.driver or ""
     assert ends == {name: expected_of_tar(name, driver) for name in ends}
     assert not (canary / PLANTED).exists()
-    assert disk_used(Path(world.engine.root)) < 256 << 20
+    assert Meter().measure(world.engine.root).size < 256 << 20
     world.assert_consistent()
-
-
-def disk_used(root: Path) -> int:
-    total = 0
-    for directory, _, files in os.walk(root):
-        total += sum(os.lstat(os.path.join(directory, name)).st_blocks * 512 for name in files)
-    return total
