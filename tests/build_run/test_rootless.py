@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +29,11 @@ RUN echo >> /result/made && ! test -e /etc/hosts.never
 
 
 @pytest.fixture(params=["one id", "subordinate ids"])
-def user_builder(request: pytest.FixtureRequest, tmp_path: Path, busybox_layout: Path) -> Builder:
-    """A store of a user who exists in no file of this machine, or in those that are bound over them."""
+def user_builder(request: pytest.FixtureRequest, tmp_path: Path, busybox_layout: Path) -> Iterator[Builder]:
+    """A store of a user who exists in no file of this machine, or in those that are bound over them.
+
+    Not below pytest's own directory, which each new session closes to others again.
+    """
     prefix = ("env", "--unset=COVERAGE_PROCESS_CONFIG", "--unset=COVERAGE_PROCESS_START", *AS_USER)
     if request.param == "subordinate ids":
         prefix = (*with_subordinate_ids(tmp_path), *prefix)
@@ -36,16 +41,14 @@ def user_builder(request: pytest.FixtureRequest, tmp_path: Path, busybox_layout:
     probe = [*prefix, sys.executable, "-I", "-c", f"import ctypes; open({opened!r})"]
     if subprocess.run(probe, check=False, capture_output=True).returncode:
         pytest.skip("this checkout or its interpreter is closed to other users")
-    home = tmp_path / "home"
-    shutil.copytree(busybox_layout, home / "busybox")
-    for parent in home.parents[:4]:
-        if parent.stat().st_uid == 0 and str(parent) not in ("/", "/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    builder = Builder(home, prefix)
-    own(home)
-    loaded = builder.call("load", "-q", "-i", str(home / "busybox"))
-    assert loaded.returncode == 0, loaded.stderr
-    return builder
+    with tempfile.TemporaryDirectory(prefix="lstore-rootless-") as directory:
+        home = Path(directory)
+        shutil.copytree(busybox_layout, home / "busybox")
+        builder = Builder(home, prefix)
+        own(home)
+        loaded = builder.call("load", "-q", "-i", str(home / "busybox"))
+        assert loaded.returncode == 0, loaded.stderr
+        yield builder
 
 
 def with_subordinate_ids(directory: Path) -> tuple[str, ...]:
@@ -81,7 +84,8 @@ def test_everything_works_without_a_privilege(user_builder: Builder) -> None:
     assert first.status == 0, first.errors
     assert second.step("RUN echo") == "CACHED"
     assert first.id == third.id
-    assert user_builder.call("cat", "mine", "/result/made").stdout == "made\nf\n\n"
+    shown = user_builder.call("cat", "mine", "/result/made")
+    assert (shown.stdout, shown.stderr) == ("made\nf\n\n", "")
     assert user_builder.call("builder", "prune", "-a", "-f").returncode == 0
     assert user_builder.call("fsck").returncode == 0
     # Last, as the test itself is root, and leaves root's files.
