@@ -65,7 +65,8 @@ class Confinement(Value):
 
     `seccomp` is "" for our filter, `UNCONFINED`, or a program in hexadecimal (`runner.seccomp_profile`) made of the
     text `seccomp_profile`. `sysctls` holds (name, value). With `is_privileged` nothing of /proc and /sys is masked
-    or read-only and all devices are there; capabilities and seccomp are said apart.
+    or read-only and all devices are there; capabilities and seccomp are said apart. `id_range` is the first uid and
+    gid of the host that ids inside are, and how many: None for the host's own.
     """
 
     is_privileged: bool = False
@@ -79,6 +80,7 @@ class Confinement(Value):
     oom_score_adj: int | None = None
     shm_size: int = DEFAULT_SHM_SIZE
     sharing: Sharing = Sharing()
+    id_range: tuple[int, int, int] | None = None
 
     @property
     def masks_paths(self) -> bool:

@@ -14,7 +14,7 @@ import signal
 from layerstore import linux
 from layerstore.errors import UsageError
 from layerstore.value import Value
-from runner import become, cgroups, console, etc_files, identity, namespaces, rootfs, sharing, sysctls
+from runner import become, cgroups, console, etc_files, identity, namespaces, remap, rootfs, sharing, sysctls
 from runner.channel import Channel
 from runner.confinement import CONTAINER, OWN
 from runner.failure import Doing, from_report, to_report
@@ -37,11 +37,12 @@ _NO_NAMESPACES = "sysctl user.max_user_namespaces kernel.unprivileged_userns_clo
 class Surroundings(Value):
     """What a container is started in: `state_dir` is an absolute directory made for it alone.
 
-    `attach` mounts a stack at a directory, in the container's mount namespace.
+    `attach(stack, directory)` mounts, in the container's mount namespace; with `users=FD`, a user namespace, it maps
+    the owners of files by that (asked for only where `Confinement.id_range` is set).
     """
 
     state_dir: str
-    attach: Callable[[MountStack, str], None]
+    attach: Callable[..., None]
     network: Network = "none"
     stdio: Stdio = Stdio()
 
@@ -58,6 +59,12 @@ class _Container(Value):
     place: str
     group: cgroups.Group | None
     others: sharing.Others
+    tree: int | None
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The descriptors that the first process needs from the launcher."""
+        return self.others.kept if self.tree is None else (*self.others.kept, self.tree)
 
 
 def run(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> int:
@@ -93,11 +100,12 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     if around.network not in NETWORKS and not around.network.startswith(CONTAINER):
         raise UsageError(f"cannot join network {around.network!r}: it must be one of {', '.join(NETWORKS)}")
     others = sharing.find(spec, around.network, os.path.dirname(around.state_dir))
-    id_map = None if os.geteuid() == 0 else namespaces.own_id_map()
+    id_map = remap.id_map(spec.confinement) if os.geteuid() == 0 else namespaces.own_id_map()
     target, place = _make_places(around.state_dir)
     mounts = (*etc_files.write(spec, around.network, around.state_dir), *spec.mounts)
+    tree = remap.mount(stack, id_map, around, target) if id_map and os.geteuid() == 0 else None
     group = cgroups.create(os.path.basename(around.state_dir), spec.limits, around.state_dir)
-    container = _Container(stack, spec, around, mounts, id_map, target, place, group, others)
+    container = _Container(stack, spec, around, mounts, id_map, target, place, group, others, tree)
     channel = Channel()
     try:
         pid, pidfd = _clone(container)
@@ -116,6 +124,8 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     finally:
         channel.close()
         others.close()
+        if tree is not None:
+            os.close(tree)
 
 
 def _clone(container: _Container) -> tuple[int, int]:
@@ -185,7 +195,7 @@ def _become_container(container: _Container, channel: Channel) -> None:
     # 1. Die with the launcher, and have nothing of it: no descriptor, signal handler, mask or terminal.
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     take_places(stdio)
-    close_all_but(*stdio.kept, *channel.keep_child_side(), *container.others.kept)
+    close_all_but(*stdio.kept, *channel.keep_child_side(), *container.kept)
     restore_defaults()
     os.umask(0)
     os.setsid()
@@ -208,14 +218,11 @@ def _become_container(container: _Container, channel: Channel) -> None:
         linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
 
     # 4. The root filesystem, with everything on it.
-    container.around.attach(container.stack, container.target)
-    root = rootfs.open_root(container.target, has_devices=spec.confinement.is_privileged)
+    root, place = _attach(container)
     with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as groups:
         hierarchies = groups.read()
     owns_network = container.around.network == "none"
-    rootfs.build(
-        root, container.place, id_map, spec.confinement, owns_network=owns_network, cgroups=hierarchies
-    )
+    rootfs.build(root, place, id_map, spec.confinement, owns_network=owns_network, cgroups=hierarchies)
     if shm is not None:
         rootfs.attach_shm(root, shm)
     terminal = _open_terminal(stdio, root)
@@ -248,6 +255,21 @@ def _become_container(container: _Container, channel: Channel) -> None:
         return channel.is_launcher_alive()
 
     become.become(spec, who, is_single=id_map is not None and id_map.is_single, ready=is_wanted)
+
+
+def _attach(container: _Container) -> tuple[int, str]:
+    """The mounted root filesystem, and where to build. Where ids are mapped, they are root's own from here on."""
+    around, has_devices = container.around, container.spec.confinement.is_privileged
+    if container.tree is None:
+        around.attach(container.stack, container.target)
+        return rootfs.open_root(container.target, has_devices=has_devices), container.place
+    with Doing("attach the root filesystem"):
+        linux.move_mount(container.tree, "", linux.AT_FDCWD, container.target, linux.MOVE_MOUNT_F_EMPTY_PATH)
+        os.close(container.tree)
+        os.chdir(around.state_dir)  # the way there may be the host's root's alone
+    root = rootfs.open_root(container.target, has_devices=has_devices)
+    remap.become_root_inside()
+    return root, os.path.basename(container.place)
 
 
 def _open_terminal(stdio: Stdio, root: int) -> console.Pair | None:

@@ -47,7 +47,7 @@ class IdMap(Value):
     @property
     def is_single(self) -> bool:
         """Whether root is the only user inside."""
-        return len(self.uids) == 1
+        return len(self.uids) == 1 and self.uids[0].count == 1
 
 
 def clone_flags(network: Network, sharing: Sharing = _ALL_OWN, *, is_rootless: bool) -> int:
@@ -68,17 +68,18 @@ def plan_id_map(uid: int, gid: int, name: str, subuid: str, subgid: str) -> IdMa
 
     `subuid` and `subgid` are the texts of subuid(5) and subgid(5), which name their user or give its number.
     """
-    uids = _subordinate(subuid, name, uid)
-    gids = _subordinate(subgid, name, uid)
+    uids = subordinate(subuid, name, str(uid))
+    gids = subordinate(subgid, name, str(uid))
     if uids is None or gids is None:
         return IdMap((Extent(0, uid, 1),), (Extent(0, gid, 1),))
     return IdMap((Extent(0, uid, 1), uids), (Extent(0, gid, 1), gids))
 
 
-def _subordinate(text: str, name: str, uid: int) -> Extent | None:
+def subordinate(text: str, *names: str) -> Extent | None:
+    """The ids, from 1 inside on, that the `text` of subuid(5) keeps for the first line's owner among `names`."""
     for line in text.splitlines():
         fields = line.strip().split(":")
-        if len(fields) == 3 and fields[0] in (name, str(uid)) and fields[1].isdigit() and fields[2].isdigit():
+        if len(fields) == 3 and fields[0] in names and fields[1].isdigit() and fields[2].isdigit():
             return Extent(1, int(fields[1]), int(fields[2]))
     return None
 
@@ -115,6 +116,11 @@ def map_ids(pid: int, id_map: IdMap) -> None:
         with Doing("map the user's id into the container", hint="sysctl user.max_user_namespaces"):
             # user_namespaces(7): without privilege, groups can be mapped only once setgroups(2) is given up.
             _write(f"/proc/{pid}/setgroups", "deny")
+            _write(f"/proc/{pid}/uid_map", _lines(id_map.uids))
+            _write(f"/proc/{pid}/gid_map", _lines(id_map.gids))
+        return
+    if os.geteuid() == 0:
+        with Doing("map ids into the container"):
             _write(f"/proc/{pid}/uid_map", _lines(id_map.uids))
             _write(f"/proc/{pid}/gid_map", _lines(id_map.gids))
         return

@@ -25,6 +25,7 @@ from runner.confinement import (
     Sharing,
 )
 from runner.limits import Limits, Throttle
+from runner.namespaces import subordinate
 from runner.spec import Mount, Names, ProcessSpec
 
 TYPE_CHECKING = False
@@ -32,9 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runner.limits import Direction, Unit
+    from runner.namespaces import Extent
 
 _ALL = "ALL"
 _PRIVATE = ("", "private")
+_REMAP = "remap"
+_OWNER = "lstore"  # whose subordinate ids root's containers have
+_MAX_FILE = 1 << 20
 _MODULES_OF_OTHERS = ("apparmor", "label")
 _MAX_NAME = 253  # RFC 1035, of a host
 
@@ -84,10 +89,6 @@ def isolated(
 
     Raises `UsageError` for words that mean nothing, `MissingFeature` for what this host cannot do.
     """
-    if request.user not in ("", HOST):
-        raise MissingFeature(
-            f"cannot have ids of its own for a container ({request.user})", hint="lstore run --userns host …"
-        )
     if network != "none":
         _refuse_settings_of_network(request.sysctls)
     kept = frozenset(NAMES) if request.is_privileged else capabilities(request.cap_add, request.cap_drop)
@@ -146,6 +147,7 @@ def _confinement(request: IsolationRequest, kept: frozenset[str], find: Callable
         resource_limits=tuple(_ulimit(text) for text in request.ulimits),
         sysctls=(*domain, *(_pair(text, "sysctl") for text in request.sysctls)),
         oom_score_adj=request.oom_score_adj,
+        id_range=_id_range(request.user),
         shm_size=DEFAULT_SHM_SIZE if request.shm_size is None else request.shm_size,
         sharing=Sharing(
             pid=_sharing("pid", request.pid, find),
@@ -169,6 +171,31 @@ def shared_network(text: str, find: Callable[[str], str]) -> str:
         f"cannot use --network {text[:80]}: bridges and named networks come later",
         hint="lstore run --network host …",
     )
+
+
+def _id_range(mode: str) -> tuple[int, int, int] | None:
+    """First uid, first gid and number of the ids of ``--userns remap``: those that subuid(5) keeps for us."""
+    if mode in ("", HOST):
+        return None
+    if mode != _REMAP:
+        raise UsageError(f"invalid --userns {mode[:40]!r}: it must be {HOST} or {_REMAP}")
+    if os.geteuid() != 0:
+        return None  # whoever is not root has ids of their own inside anyway
+    uids, gids = (_own_range(f"/etc/{name}") for name in ("subuid", "subgid"))
+    if uids is None or gids is None:
+        raise MissingFeature(
+            f"cannot map ids: /etc/subuid and /etc/subgid keep none for {_OWNER!r}",
+            hint=f"echo {_OWNER}:1000000:65536 | tee -a /etc/subuid /etc/subgid",
+        )
+    return uids.outside, gids.outside, min(uids.count, gids.count)
+
+
+def _own_range(path: str) -> Extent | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return subordinate(stream.read(_MAX_FILE), _OWNER)
+    except FileNotFoundError:
+        return None
 
 
 def _sharing(kind: str, text: str, find: Callable[[str], str]) -> str:

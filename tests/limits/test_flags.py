@@ -295,7 +295,7 @@ def test_bound_directories_are_shared_as_asked(store: Path, tmp_path: Path) -> N
         (["-v", "/tmp:/proc/x"], "/proc and /sys are the kernel's"),
         (["-v", "/tmp:/../.."], "a container has one root"),
         (["--network", "bridge"], "come later"),
-        (["--userns", "remap"], "ids of its own"),
+        (["--userns", "odd"], "invalid --userns"),
         (["--cpus", "x"], "invalid number of processors"),
         (["-m", "1m"], "the least is 6m"),
         (["--ulimit", "odd=1"], "invalid resource limit"),
@@ -449,3 +449,76 @@ def test_a_device_is_no_more_open_than_its_permissions_say(store: Path) -> None:
 
     assert sh(store, ["--device", f"{host}:/dev/it"], script).split() == ["r", "w"]
     assert sh(store, ["--device", f"{host}:/dev/it:r"], f"{script}; true").split() == ["r"]
+
+
+def with_own_ids(
+    store: Path, tmp_path: Path, line: str, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """lstore where /etc/subuid and /etc/subgid hold `line`, for it alone."""
+    ids = tmp_path / "ids"
+    ids.write_text(line)
+    bound = "touch /etc/subuid /etc/subgid; for f in subuid subgid; do mount --bind $0 /etc/$f; done"
+    command = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        f'{bound}; exec "$@"',
+        str(ids),
+        sys.executable,
+        "-m",
+        "lstore.cli.main",
+    ]
+    words = [*command, "--root", str(store), *arguments]
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60
+    )
+
+
+def test_root_inside_is_nobody_outside_and_the_image_is_not_chowned(store: Path, tmp_path: Path) -> None:
+    name = f"mapped-{os.urandom(4).hex()}"
+    ids = "lstore:1000000:65536\n"
+    script = "touch /mine; while :; do sleep 0.1; done"
+    run = ["run", "-d", "--name", name, "--userns", "remap", "-m", "64m", "busybox", "sh", "-c", script]
+
+    started = with_own_ids(store, tmp_path, ids, *run)
+    inside = with_own_ids(
+        store,
+        tmp_path,
+        ids,
+        "exec",
+        name,
+        "sh",
+        "-c",
+        "id -u; stat -c %u:%g /bin /bin/busybox /mine /; cat /proc/self/uid_map",
+    )
+
+    assert started.returncode == 0, started
+    assert inside.stdout.split() == ["0", "0:0", "0:0", "0:0", "0:0", "0", "1000000", "65536"], inside
+    state = json.loads(call(store, "inspect", name).stdout)[0]["State"]
+    status = Path(f"/proc/{state['Pid']}/status").read_text()
+    assert "Uid:\t1000000\t1000000\t1000000\t1000000" in status
+    owners = {path.lstat().st_uid for path in (store / "snapshots" / "active").rglob("upper/*")}
+    assert owners == {1000000}
+    call(store, "rm", "-f", name).check_returncode()
+
+
+def test_a_mapped_container_starts_again_with_what_it_wrote(store: Path, tmp_path: Path) -> None:
+    name = f"mapped-{os.urandom(4).hex()}"
+    ids = "lstore:1000000:65536\n"
+    script = "test -e /mine && echo again; touch /mine"
+    with_own_ids(
+        store, tmp_path, ids, "create", "--name", name, "--userns", "remap", "busybox", "sh", "-c", script
+    )
+
+    outputs = [with_own_ids(store, tmp_path, ids, "start", "-a", name).stdout for _ in range(2)]
+
+    assert outputs == ["", "again\n"]
+    call(store, "rm", name).check_returncode()
+
+
+def test_without_ids_that_are_kept_for_us_nothing_is_mapped(store: Path, tmp_path: Path) -> None:
+    done = with_own_ids(store, tmp_path, "bob:1:2\n", "run", "--rm", "--userns", "remap", "busybox", "true")
+
+    assert done.returncode == 125
+    assert "keep none for 'lstore'" in done.stderr

@@ -1,0 +1,96 @@
+"""Root's containers with ids of their own: uid 0 inside is nobody of the host's. ``--userns remap``.
+
+user_namespaces(7). The image's files keep the owners that they have on disk: the layers are mounted id-mapped, so
+nothing of them is chowned. What the container writes has its own ids on disk, since overlayfs makes its work files
+as the host's root, whom a mapped upper directory would not know. Only root of the host can mount them so, before the
+container's first process is born; that process gets the mount as a descriptor, attached nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from layerstore import linux
+from runner import namespaces
+from runner.channel import Channel
+from runner.failure import Doing
+from runner.namespaces import Extent, IdMap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from layerstore.mount import MountStack
+    from runner.confinement import Confinement
+    from runner.launch import Surroundings
+
+
+def id_map(confinement: Confinement) -> IdMap | None:
+    """The ids that root gives the container; None for the host's own."""
+    if confinement.id_range is None:
+        return None
+    uid, gid, count = confinement.id_range
+    return IdMap((Extent(0, uid, count),), (Extent(0, gid, count),))
+
+
+def mount(stack: MountStack, ids: IdMap, around: Surroundings, target: str) -> int:
+    """`stack` with its owners mapped by `ids`: the descriptor of a mount that is attached nowhere.
+
+    `target` is a directory that is mounted at for a moment, in a mount namespace of our own. The caller has one
+    thread. Raises `LaunchError`, `MissingFeature`.
+    """
+    with Doing("map the ids of the image's files"):
+        if stack.upper is not None:
+            _give(stack.upper, ids)
+        user_namespace = _user_namespace(ids)
+        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        cwd = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        try:
+            linux.unshare(linux.CLONE_NEWNS)
+            try:
+                linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
+                around.attach(stack, target, users=user_namespace)
+                return linux.open_tree(linux.AT_FDCWD, target, linux.OPEN_TREE_CLONE)
+            finally:
+                linux.setns(own, linux.CLONE_NEWNS)
+                os.fchdir(cwd)
+        finally:
+            for fd in (user_namespace, own, cwd):
+                os.close(fd)
+
+
+def _give(directory: str, ids: IdMap) -> None:
+    """Let the empty upper directory's owner be the one inside, once."""
+    status = os.lstat(directory)
+    uids, gids = ids.uids[0], ids.gids[0]
+    if status.st_uid < uids.outside:
+        owner, group = uids.outside + status.st_uid, gids.outside + status.st_gid
+        os.chown(directory, owner, group, follow_symlinks=False)
+
+
+def _user_namespace(ids: IdMap) -> int:
+    """The descriptor of a user namespace with `ids`, which a process is born for and ends with."""
+    channel = Channel()
+    pid, pidfd = linux.clone3(linux.CLONE_NEWUSER)
+    if pid == 0:
+        channel.keep_child_side()
+        channel.wait()
+        os._exit(0)
+    try:
+        channel.keep_launcher_side()
+        namespaces.map_ids(pid, ids)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        linux.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+        channel.close()
+
+
+def become_root_inside() -> None:
+    """Take the ids of root inside: until now this process is one that its user namespace does not know."""
+    with Doing("become root inside"):
+        os.setgroups(())
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of ids forgets it
+        linux.prctl(linux.PR_SET_DUMPABLE, 0)
