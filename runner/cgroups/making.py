@@ -76,7 +76,8 @@ def load(state_dir: str) -> Group | None:
     entries = [line.partition(" ") for line in lines]
     if not entries:
         return None
-    return Group(1 if version == "1" else 2, tuple((controller, path) for controller, _, path in entries))
+    directories = tuple((controller, path) for controller, _, path in entries)
+    return Group(1, directories) if version == "1" else _reached(directories[0][1])
 
 
 def of_process(pid: int) -> Group | None:
@@ -137,8 +138,13 @@ def _complete(group: Group, host: Host, limits: Limits) -> Group:
     place = group.places[0]
     needed = {each.controller for each in version2.plan(limits)}
     _enable(host, needed)
+    return _reached(place)
+
+
+def _reached(place: str) -> Group:
+    """The group of version 2 that `place` is, with the controllers that reach it; only the kernel knows which."""
     reached = read(place, "cgroup.controllers").split()
-    return Group(2, (*group.directories, *((controller, place) for controller in reached)))
+    return Group(2, ((UNIFIED, place), *((controller, place) for controller in reached)))
 
 
 def _fill_cpuset(group: Group, host: Host) -> None:

@@ -244,11 +244,14 @@ def test_limits_change_while_the_container_runs(containers: Containers) -> None:
     assert smaller.memory_limit == 16 * MEBI
 
 
-def test_another_version_s_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    (tmp_path / "cgroup").write_text("2\ncgroup /sys/fs/cgroup/x y\nmemory /sys/fs/cgroup/x y\n")
+def test_with_version_2_the_kernel_says_which_controllers_there_are(tmp_path: Path) -> None:
+    place = tmp_path / "a group"
+    place.mkdir()
+    (place / "cgroup.controllers").write_text("memory pids\n")
+    (tmp_path / "cgroup").write_text(f"2\ncgroup {place}\n")
 
     group = cgroups.load(str(tmp_path))
 
-    assert group == cgroups.Group(2, (("cgroup", "/sys/fs/cgroup/x y"), ("memory", "/sys/fs/cgroup/x y")))
+    assert group == cgroups.Group(2, (("cgroup", str(place)), ("memory", str(place)), ("pids", str(place))))
     assert group is not None
-    assert group.places == ("/sys/fs/cgroup/x y",)
+    assert group.places == (str(place),)
