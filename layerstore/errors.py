@@ -254,9 +254,7 @@ class StepFailed(LstoreError):
 
     code = "step-failed"
 
-    def __init__(
-        self, message: str, *, vertex: int, line: int, status: int, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, vertex: int, line: int, status: int, hint: str | None = None) -> None:
         """`vertex` is the step's number in the build's progress, `line` its line in the Dockerfile, from 1."""
         super().__init__(message, hint=hint)
         self.vertex = vertex

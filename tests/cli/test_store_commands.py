@@ -79,7 +79,7 @@ def test_inspect_is_json_and_goes_on_after_a_failure(loaded) -> None:
     result = loaded("inspect", "nothing", "mine/hello:1")
 
     assert result.status == 1
-    assert result.err == "lstore: no such image: nothing:latest\n  try: lstore pull nothing:latest\n"
+    assert result.err == "lstore: no such object: nothing\n"
     assert [each["Config"]["Env"] for each in json.loads(result.out)] == [["A=1"]]
 
 
@@ -194,6 +194,7 @@ def test_disk_usage_adds_up_to_the_root(loaded, tmp_path: Path) -> None:
     assert {line.partition("|")[0] for line in lines} == {
         "Images",
         "Containers",
+        "Build Cache",
         "Partial downloads",
         "Orphans",
         "Bookkeeping",
