@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Final, Literal, cast
 
 from layerstore.errors import NotFound, UsageError, storage_error
@@ -69,6 +70,16 @@ def hosts(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"invalid --add-host {text[:80]!r}: it must be NAME:ADDRESS")
         found.append((name, address.strip("[]")))
     return tuple(found)
+
+
+def processors(text: str | None) -> int | None:
+    """``--cpus`` in billionths of a processor. Raises `UsageError`."""
+    if text is None:
+        return None
+    try:
+        return int(Decimal(text) * 10**9)
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise UsageError(f"invalid --cpus {text[:40]!r}: it must be a number like 1.5") from error
 
 
 def secrets(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, bytes]:

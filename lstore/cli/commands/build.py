@@ -14,6 +14,7 @@ from lstore.cli import build_options
 from lstore.cli.build_progress import PullLines, StepLogs, open_build_progress
 from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
+from lstore.cli.quantities import parse_binary_size
 from lstore.cli.session import Session, refuse_terminal
 from lstore.cli.verbs import BUILD
 
@@ -46,6 +47,10 @@ class _Options:
     hosts: Sequence[str]
     network: str
     allowed: Sequence[str]
+    memory: str | None
+    cpus: str | None
+    shm_size: str | None
+    ulimits: Sequence[str]
     no_cache: bool
     filters: Sequence[str]
     pull: bool
@@ -76,7 +81,7 @@ class _Options:
 
     def _surroundings(self, given: Mapping[str, str], environment: Mapping[str, str]) -> "Surroundings":
         from layerstore.build.arguments import PROXIES
-        from lstore.engine.build.request import Surroundings
+        from lstore.engine.build.request import StepLimits, Surroundings
 
         unknown = set(self.allowed) - {_INSECURE, "network.host"}
         if unknown:
@@ -89,6 +94,12 @@ class _Options:
             secrets=build_options.secrets(self.secrets, environment),
             ssh=build_options.agents(self.ssh, environment),
             may_be_insecure=_INSECURE in self.allowed,
+            limits=StepLimits(
+                memory=None if self.memory is None else parse_binary_size(self.memory),
+                cpus=build_options.processors(self.cpus),
+                shm_size=None if self.shm_size is None else parse_binary_size(self.shm_size),
+                ulimits=tuple(self.ulimits),
+            ),
         )
 
 
@@ -111,6 +122,12 @@ class _Options:
 @click.option("--add-host", "hosts", multiple=True, metavar="NAME:ADDRESS", help="Name a host in /etc/hosts")
 @click.option("--network", type=click.Choice(_NETWORKS), default="default", help="The network of steps")
 @click.option("--allow", "allowed", multiple=True, metavar="ENTITLEMENT", help="Allow steps a privilege")
+@click.option("-m", "--memory", metavar="SIZE", help="How much memory a step may use at most")
+@click.option("--cpus", metavar="NUMBER", help="How many processors a step may use at most")
+@click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in steps")
+@click.option(
+    "--ulimit", "ulimits", multiple=True, metavar="NAME=SOFT[:HARD]", help="Limit a resource of steps"
+)
 @click.option("--no-cache", is_flag=True, help="Carry out every step")
 @click.option(
     "--no-cache-filter", "filters", multiple=True, metavar="STAGE", help="Carry out every step of this stage"

@@ -11,6 +11,20 @@ PARALLEL_STAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
+class StepLimits:
+    """What each step may use at most; what is None or left out is not limited."""
+
+    memory: int | None = None
+    """Bytes."""
+    cpus: int | None = None
+    """Billionths of a processor."""
+    shm_size: int | None = None
+    """Bytes of /dev/shm."""
+    ulimits: tuple[str, ...] = ()
+    """``NAME=SOFT[:HARD]``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What steps find beside their files."""
 
@@ -25,6 +39,7 @@ class Surroundings:
     """Sockets of ssh agents."""
     may_be_insecure: bool = False
     """Whether ``RUN --security=insecure`` was allowed."""
+    limits: StepLimits = StepLimits()
     shell_at: int | None = None
     """The line of a RUN in whose place a shell is opened on our own terminal."""
 

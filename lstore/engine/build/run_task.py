@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the host, so that what a step writes of it is the same everywhere."""
-_HOSTS = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ class RunTask:
             "epoch": str(self.clamp),
             "hosts": " ".join(f"{name}={address}" for name, address in self.around.hosts),
             "network": self._network(),
+            "shm": str(self.around.limits.shm_size),
+            "ulimits": " ".join(self.around.limits.ulimits),
         }
         parent = image_key(self.root.chain, self.step.before.image.platform)
         definition = definition_key(self.step, parent, inputs=inputs, settings=settings)
@@ -89,30 +90,34 @@ class RunTask:
         return self.around.network if self.instruction.network == "default" else self.instruction.network
 
     def spec(self, state: str) -> "ProcessSpec":
-        """The process; `state` is the directory of its step, which gets the files that it is to see."""
-        from runner import capabilities
+        """The process; `state` is the directory of its step, which gets the script that it is to run."""
+        from lstore.engine.isolation import IsolationRequest, isolated
+        from runner.limits import Limits
         from runner.spec import Mount as SpecMount
         from runner.spec import ProcessSpec
 
-        before, run = self.step.before, self.instruction
-        mounts: list[SpecMount] = []
-        if self.around.hosts:
-            hosts = _HOSTS + "".join(f"{address}\t{name}\n" for name, address in self.around.hosts)
-            mounts.append(SpecMount("/etc/hosts", _write(state, "own-hosts", hosts, 0o644)))
+        before, run, limits = self.step.before, self.instruction, self.around.limits
+        mounts: tuple[SpecMount, ...] = ()
         if run.script is not None:
-            path = _write(state, "script", run.script.content, 0o755)
-            mounts.append(SpecMount(f"/dev/pipes/{run.script.name}", path, is_read_only=True))
+            path = _write_script(state, run.script.content)
+            mounts = (SpecMount(f"/dev/pipes/{run.script.name}", path, is_read_only=True),)
         env = {**dict(self.around.proxies), **before.variables, **self.sources.environment()}
-        everything = frozenset(capabilities.NAMES)
-        return ProcessSpec(
+        spec = ProcessSpec(
             args=self.step.command,
             env=tuple(f"{key}={value}" for key, value in env.items()),
             cwd=before.image.working_dir or "/",
             user=before.image.user,
             hostname=_HOSTNAME,
-            mounts=tuple(mounts),
-            capabilities=everything if run.security == "insecure" else capabilities.DEFAULT,
+            mounts=mounts,
         )
+        request = IsolationRequest(
+            limits=Limits(memory=limits.memory, cpus=limits.cpus),
+            is_privileged=run.security == "insecure",
+            ulimits=limits.ulimits,
+            shm_size=limits.shm_size,
+            hosts=tuple(f"{name}:{address}" for name, address in self.around.hosts),
+        )
+        return isolated(spec, request, _no_container, network=self._network())
 
     def _work(self, place: Workplace) -> "RunWork":
         from lstore.engine.build.step_work import RunWork
@@ -135,9 +140,13 @@ class RunTask:
         )
 
 
-def _write(state: str, name: str, content: str, mode: int) -> str:
-    path = os.path.join(state, name)
+def _write_script(state: str, content: str) -> str:
+    path = os.path.join(state, "script")
     with open(path, "x", encoding="utf-8", errors="surrogateescape") as file:
-        os.fchmod(file.fileno(), mode)
+        os.fchmod(file.fileno(), 0o755)
         file.write(content)
     return path
+
+
+def _no_container(name: str) -> str:
+    raise AssertionError(f"a step shares nothing with {name}")
