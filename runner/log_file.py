@@ -62,7 +62,8 @@ class LogFile:
 
     def _append(self, records: list[bytes]) -> None:
         """Write what fits in the present file at once, and the rest into new ones."""
-        batch, size = [], self._size
+        batch: list[bytes] = []
+        size = self._size
         try:
             for record in records:
                 if size and size + len(record) > self._max_size:

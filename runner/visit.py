@@ -11,7 +11,7 @@ import os
 import signal
 
 from layerstore import linux
-from layerstore.errors import LaunchError
+from layerstore.errors import LaunchError, LstoreError
 from runner import namespaces
 from runner.become import forget_imports
 from runner.channel import Channel
@@ -37,7 +37,7 @@ def visit_running(state: ContainerState, work: Work, meanwhile: Meanwhile = _not
     """Call `work` with the root of the container in `state`, with all that is mounted on it, in a child.
 
     What `work` changes in memory is lost; `meanwhile` is called here, for the other end of a pipe. Raises
-    `LaunchError`: what `work` raised, or why there is no way in; and what `meanwhile` raises.
+    `LstoreError`: what `work` raised, or why there is no way in; and what `meanwhile` raises.
     """
     with Doing("find the container's first process"):
         target = os.pidfd_open(state.pid)
@@ -104,7 +104,8 @@ def _in_child(enter: Callable[[], int], work: Work, meanwhile: Meanwhile, flags:
     finally:
         channel.close()
     if report:
-        raise from_report(report) from failure
+        told = from_report(report)
+        raise LstoreError(told.message, hint=told.hint) from failure
     if failure is not None:
         raise failure
 

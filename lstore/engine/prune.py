@@ -13,6 +13,7 @@ from layerstore.store.refs import Ref
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import held_stacks, plan
+from lstore.engine.containers.upkeep import sweep
 from lstore.engine.images import select
 from lstore.engine.remove import Deleted, Untagged, events_of
 
@@ -52,6 +53,7 @@ def prune(engine: "Engine", request: PruneRequest, now: datetime, *, with_ingest
     Raises `UsageError` for an unknown filter, `StorageError`, `StoreDamaged`.
     """
     store = engine.store
+    sweep(engine)  # what killed launchers left holds layers
     with store.locked():
         images = catalog.images(store, store.refs.read())
         doomed = _doomed(engine, request, images, now)

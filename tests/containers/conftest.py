@@ -61,6 +61,14 @@ class Lstore:
         assert done.returncode == 0, (arguments, done.returncode, done.stderr)
         return done.stdout.removesuffix("\n")
 
+    def bytes(self, *arguments: str) -> bytes:
+        """What it writes; it must succeed."""
+        command = self.command(*arguments)
+        done = subprocess.run(
+            command, capture_output=True, check=True, env=self.environment, timeout=PATIENCE
+        )
+        return done.stdout
+
     def refused(self, *arguments: str) -> str:
         """The error of what must fail."""
         done = self.call(*arguments)

@@ -46,7 +46,7 @@ class CopyOptions(Value):
 
 
 def copy_out(engine: Engine, source: Place, target: str, options: CopyOptions) -> None:
-    """Copy from a container to the host. Raises `NotFound`, `UsageError`, `StorageError`, `LaunchError`."""
+    """Copy from a container to the host. Raises `NotFound`, `UsageError`, `StorageError`."""
     reader, writer = os.pipe()
 
     def send(root: int) -> None:

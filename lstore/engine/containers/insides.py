@@ -28,7 +28,7 @@ def visit(
 ) -> None:
     """Call `work`, in a child process, with a descriptor of the container's root; `meanwhile` is called here.
 
-    While the container runs, what is mounted in it is there, too. Raises what `work` raises, as `LaunchError`,
+    While the container runs, what is mounted in it is there, too. Raises what `work` raises, as `LstoreError`,
     and what `meanwhile` raises.
     """
     if container.state.pid:

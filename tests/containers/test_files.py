@@ -1,0 +1,206 @@
+"""cp, diff, export, commit: files of a container from outside, whatever links it plants."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.containers.conftest import Lstore
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def box(lstore: Lstore, canary: Path) -> str:
+    """A container that runs, with a file, a directory, and links that lead out of its root."""
+    script = (
+        "mkdir -p /d/sub; echo one > /d/one; echo two > /d/sub/two; ln -s one /d/link; ln -s / /climb;"
+        f"ln -s ../../../../../../ /d/etc; ln -s {canary} /abs; chmod 750 /d/sub; echo ready; sleep 1000"
+    )
+    lstore.detached("--name", "box", "busybox", "sh", "-c", script)
+    lstore.wait_for_line("box", "ready")
+    return "box"
+
+
+@pytest.fixture(params=["running", "stopped"])
+def any_box(request: pytest.FixtureRequest, lstore: Lstore, box: str) -> str:
+    """The same, also when it does not run any more."""
+    if request.param == "stopped":
+        lstore("stop", "-t", "0", "box")
+    return box
+
+
+@pytest.fixture
+def canary() -> Iterator[Path]:
+    """A file of the host, outside of everything."""
+    path = Path(f"/canary-{os.getpid()}")
+    path.write_text("as it was")
+    yield path
+    assert path.read_text() == "as it was"
+    path.unlink()
+
+
+def names(archive: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return sorted(tar.getnames())
+
+
+def read(lstore: Lstore, path: str) -> str:
+    """The content of a file of the box, by way of its archive."""
+    data = lstore.bytes("cp", f"box:{path}", "-")
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        content = tar.extractfile(tar.getmembers()[0])
+        assert content is not None
+        return content.read().decode()
+
+
+def test_a_file_and_a_directory_come_out(lstore: Lstore, any_box: str, tmp_path: Path) -> None:
+    lstore("cp", "box:/d/one", str(tmp_path))
+    lstore("cp", "box:/d/one", str(tmp_path / "renamed"))
+    lstore("cp", "box:/d", str(tmp_path / "copy"))
+    lstore("cp", "box:/d", str(tmp_path / "copy"))
+    (tmp_path / "contents").mkdir()
+    lstore("cp", "box:/d/.", str(tmp_path / "contents"))
+
+    assert (tmp_path / "one").read_text() == (tmp_path / "renamed").read_text() == "one\n"
+    assert (tmp_path / "copy" / "sub" / "two").read_text() == "two\n"
+    assert (tmp_path / "copy" / "d" / "one").exists()
+    assert (tmp_path / "contents" / "sub").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "contents" / "link").readlink() == Path("one")
+
+
+def test_files_go_in_and_root_owns_them(lstore: Lstore, any_box: str, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "file").write_text("content")
+
+    lstore("cp", str(tmp_path / "tree"), "box:/d")
+    lstore("cp", str(tmp_path / "tree" / "deep" / "file"), "box:/d/one")
+    lstore("cp", f"{tmp_path}/tree/.", "box:/new")
+
+    assert (
+        read(lstore, "/d/tree/deep/file")
+        == read(lstore, "/d/one")
+        == read(lstore, "/new/deep/file")
+        == "content"
+    )
+    data = lstore.bytes("cp", "box:/d/tree", "-")
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert {(member.uid, member.gid) for member in tar} == {(0, 0)}
+
+
+def test_archives_go_both_ways(lstore: Lstore, any_box: str) -> None:
+    data = lstore.bytes("cp", "box:/d", "-")
+
+    lstore("cp", "-", "box:/tmp", stdin=data)
+
+    assert names(data) == ["d", "d/etc", "d/link", "d/one", "d/sub", "d/sub/two"]
+    assert read(lstore, "/tmp/d/sub/two") == "two\n"
+
+
+@pytest.mark.parametrize("path", ["/climb/NAME", "/abs", "/d/etc/NAME", "../../NAME"])
+def test_links_of_the_container_lead_nowhere_but_into_it(
+    lstore: Lstore, box: str, canary: Path, path: str
+) -> None:
+    error = lstore.refused("cp", "-L", f"box:{path.replace('NAME', canary.name)}", "-")
+
+    assert "no such file or directory" in error
+
+
+def test_writing_through_its_links_stays_inside(
+    lstore: Lstore, box: str, canary: Path, tmp_path: Path
+) -> None:
+    (tmp_path / canary.name).write_text("from outside")
+
+    lstore("cp", str(tmp_path / canary.name), "box:/climb/")
+    lstore("cp", str(tmp_path / canary.name), "box:/d/etc/")
+
+    assert read(lstore, f"/{canary.name}") == "from outside"
+
+
+def evil(*members: tuple[str, bytes, str]) -> bytes:
+    """An archive of (name, type, target or content)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, kind, text in members:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if kind == tarfile.REGTYPE:
+                info.size = len(text)
+                tar.addfile(info, io.BytesIO(text.encode()))
+            else:
+                info.linkname = text
+                tar.addfile(info)
+    return buffer.getvalue()
+
+
+def test_archives_that_climb_are_refused(lstore: Lstore, box: str, canary: Path) -> None:
+    name = canary.name
+    archives = [
+        evil((f"../{name}", tarfile.REGTYPE, "evil")),
+        evil(("out", tarfile.SYMTYPE, "/"), (f"out/{name}", tarfile.REGTYPE, "evil")),
+        evil(("up", tarfile.SYMTYPE, "../../../../../.."), (f"up/{name}", tarfile.REGTYPE, "evil")),
+        evil(("hard", tarfile.LNKTYPE, f"../../../{name}"), ("hard", tarfile.REGTYPE, "evil")),
+    ]
+
+    for archive in archives:
+        done = lstore.call("cp", "-", "box:/tmp", stdin=archive)
+        assert (done.returncode, done.stderr.startswith("lstore: ")) == (1, True), done
+
+
+def test_a_compressed_archive_needs_nothing_of_the_container(lstore: Lstore, box: str) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz") as tar:
+        tar.addfile(tarfile.TarInfo("empty"))
+
+    lstore("cp", "-", "box:/tmp", stdin=buffer.getvalue())
+
+    assert read(lstore, "/tmp/empty") == ""
+
+
+def test_a_link_swapped_in_all_the_while_never_leads_out(lstore: Lstore, canary: Path) -> None:
+    name = canary.name
+    swap = f"while :; do rm -rf /x; ln -s / /x; rm /x; mkdir /x; echo in > /x/{name}; done"
+    lstore.detached("--name", "box", "busybox", "sh", "-c", swap)
+
+    for _ in range(5):
+        done = lstore.call("cp", f"box:/x/{name}", "-")
+        assert "as it was" not in done.stdout
+        lstore.call("cp", "/etc/hostname", f"box:/x/{name}")
+
+
+def test_what_is_not_there_and_what_cannot_be_is_told(lstore: Lstore, box: str, tmp_path: Path) -> None:
+    assert "no such file or directory: /nowhere" in lstore.refused("cp", "box:/nowhere", str(tmp_path))
+    assert "no such container" in lstore.refused("cp", "nobody:/x", str(tmp_path))
+    assert "only one" in lstore.refused("cp", "box:/x", "box:/y")
+    (tmp_path / "file").touch()
+    assert "it is a file" in lstore.refused("cp", "box:/d", str(tmp_path / "file"))
+
+
+def test_diff_tells_what_the_container_changed_and_nothing_of_ours(lstore: Lstore) -> None:
+    lstore.call("run", "--name", "box", "busybox", "sh", "-c", "echo x > /new; rm /bin/true; chmod 700 /tmp")
+
+    assert lstore("diff", "box").splitlines() == ["C /bin", "D /bin/true", "A /new", "C /tmp"]
+
+
+def test_export_has_every_file_and_nothing_that_is_mounted(lstore: Lstore, any_box: str) -> None:
+    found = names(lstore.bytes("export", "box"))
+
+    assert {"bin/busybox", "d/sub/two", "climb", "proc", "dev"} <= set(found)
+    assert not [name for name in found if name.startswith(("proc/", "sys/", "dev/"))]
+
+
+def test_commit_makes_an_image_that_runs_as_the_container_did(lstore: Lstore, box: str) -> None:
+    options = ("-m", "why", "-a", "me", "-c", "ENV ADDED=1", "-c", 'CMD ["cat", "/d/one"]')
+
+    identity = lstore("commit", *options, "box", "made:1")
+
+    assert lstore("run", "--rm", "made:1") == "one\n".strip()
+    found = json.loads(lstore("inspect", "--format", "{{json .}}", "made:1"))
+    assert found["Id"] == identity
+    assert found["Author"] == "me"
+    assert "ADDED=1" in found["Config"]["Env"]
+    lstore("rmi", "made:1")
