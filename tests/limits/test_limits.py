@@ -103,9 +103,9 @@ def test_a_container_sees_the_processors_it_may_use(containers: Containers) -> N
 def test_the_weight_of_block_i_o_is_set(containers: Containers) -> None:
     group = cgroups.create("probe", Limits(), str(containers.scratch))
     assert group is not None
-    has_weight = any(
-        (Path(group.directory("blkio") or "/none") / f).exists() for f in ("blkio.weight", "blkio.bfq.weight")
-    )
+    files = ("blkio|blkio.weight", "blkio|blkio.bfq.weight", "io|io.weight", "io|io.bfq.weight")
+    pairs = [each.split("|") for each in files]
+    has_weight = any((Path(group.directory(name) or "/none") / file).exists() for name, file in pairs)
     group.remove()
 
     outcome = containers.run("true", limits={"blkio_weight": 300})
@@ -154,6 +154,9 @@ def test_a_value_that_the_kernel_refuses_is_an_error_and_leaves_nothing(containe
 
 
 def test_a_limit_that_nothing_enforces_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if this_host().version == 2:
+        pytest.skip("version 2 has one hierarchy, which cannot lack a single controller")
+
     def without_pids() -> Host:
         host = this_host()
         return Host(host.version, tuple(each for each in host.own if each[0] != "pids"), host.unified)
