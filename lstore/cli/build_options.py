@@ -7,12 +7,15 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from layerstore.errors import NotFound, UsageError, storage_error
 
 MAX_SECRET: Final = 500 << 10
 """Bytes: BuildKit's bound."""
+if TYPE_CHECKING:
+    from lstore.engine.build.request import CachePlace
+
 _AGENT: Final = "SSH_AUTH_SOCK"
 _ADDRESS: Final = re.compile(r"[0-9a-fA-F.:]+\Z")
 _TYPES: Final = ("image", "registry", "oci", "docker", "tar", "local")
@@ -122,6 +125,27 @@ def agents(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, st
 def outputs(texts: Sequence[str]) -> tuple[OutputOption, ...]:
     """``type=TYPE[,dest=PATH]``, a directory, or ``-`` for a tar on standard output. Raises `UsageError`."""
     return tuple(map(_output, texts)) or (OutputOption("image"),)
+
+
+def caches(texts: Iterable[str], option: str) -> tuple["CachePlace", ...]:
+    """``type=local,src|dest=DIRECTORY``, ``type=registry,ref=NAME``, or a name alone. Raises `UsageError`."""
+    return tuple(_cache(text, option) for text in texts)
+
+
+def _cache(text: str, option: str) -> "CachePlace":
+    from lstore.engine.build.request import CachePlace
+
+    if "=" not in text:
+        return CachePlace("registry", text)
+    fields = _fields(text, {"type", "ref", "src", "dest", "mode"}, option)
+    match fields.get("type", "registry"):
+        case "local" if where := fields.get("dest", fields.get("src", "")):
+            return CachePlace("local", where)
+        case "registry" if where := fields.get("ref", ""):
+            return CachePlace("registry", where)
+    raise UsageError(
+        f"invalid {option} {text[:80]!r}", hint=f"{option} type=local,dest=DIR or type=registry,ref=NAME"
+    )
 
 
 def _output(text: str) -> OutputOption:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.builds import Builder, write
+from fixtures.registry import Registry
 
 pytestmark = pytest.mark.root
 
@@ -143,3 +144,30 @@ def test_a_cache_mount_lasts_and_no_layer_has_it(builder: Builder) -> None:
     assert builder.read(image, "/log") == "1\n2\n"
     assert "cache" not in builder.tree(image)
     assert "cache mount lasting" in builder.call("builder", "du").stdout
+
+
+@pytest.mark.parametrize("kind", ["local", "registry"])
+def test_a_cache_goes_elsewhere_and_comes_back(
+    builder: Builder, lonely_builder: Builder, registry: Registry, tmp_path: Path, kind: str
+) -> None:
+    places = {
+        "local": (f"type=local,dest={tmp_path}/cache", f"type=local,src={tmp_path}/cache"),
+        "registry": (f"type=registry,ref={registry.address}/cache:1", f"{registry.address}/cache:1"),
+    }
+    context = builder.context(STAGES, {"source": f"exchanged by {kind}"})
+    first = builder.build(context, "--cache-to", places[kind][0])
+    assert first.status == 0, first.errors
+
+    second = lonely_builder.build(context, "--cache-from", places[kind][1], quiet=False)
+
+    assert {second.step(each) for each in ("COPY source", "RUN tr", "COPY --from", "RUN cat")} == {"CACHED"}
+    assert lonely_builder.build(context).id == first.id
+    assert lonely_builder.call("fsck").returncode == 0
+
+
+def test_a_cache_that_is_not_there_yet_is_none(builder: Builder, tmp_path: Path) -> None:
+    context = builder.context("FROM busybox\nRUN echo fresh > /fresh")
+
+    result = builder.build(context, "--cache-from", f"type=local,src={tmp_path}/none")
+
+    assert result.status == 0, result.errors

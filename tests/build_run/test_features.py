@@ -138,6 +138,22 @@ def test_options_reach_the_image_and_the_steps(builder: Builder, tmp_path: Path)
     assert builder.config("options:1").defaults.labels == {"l": "v"}
 
 
+def test_squashed_layers_are_one_with_the_same_tree(builder: Builder) -> None:
+    text = """
+        FROM busybox
+        RUN mkdir /d && echo 1 > /d/1 && ln /d/1 /d/2 && rm -r /var/log /etc/group
+        RUN rm /d/1 && ln /bin/busybox /b && rm -r /home && mkdir /home && touch /home/x
+        LABEL l=v
+    """
+    context = builder.context(text)
+    plain = builder.build(context).id
+
+    squashed = builder.build(context, "--squash").id
+
+    assert builder.tree(squashed) == builder.tree(plain)
+    assert len(builder.layers(squashed)) == 2
+
+
 def test_a_named_context_takes_the_place_of_an_image(builder: Builder, tmp_path: Path) -> None:
     (tmp_path / "named").write_text("named\n")
     context = builder.context("FROM scratch\nCOPY --from=extra named /\n")

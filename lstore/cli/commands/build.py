@@ -53,7 +53,10 @@ class _Options:
     ulimits: Sequence[str]
     no_cache: bool
     filters: Sequence[str]
+    cache_from: Sequence[str]
+    cache_to: Sequence[str]
     pull: bool
+    is_squashed: bool
 
     def request(self, inputs: "Inputs", environment: Mapping[str, str]) -> "BuildRequest":
         """What the engine is asked for. Raises `UsageError`, `InvalidReference`, `InvalidPlatform`, `NotFound`."""
@@ -75,7 +78,10 @@ class _Options:
             named_contexts=build_options.key_values(self.contexts, "--build-context"),
             surroundings=self._surroundings(given, environment),
             policy=CachePolicy(self.no_cache, frozenset(self.filters)),
+            cache_from=build_options.caches(self.cache_from, "--cache-from"),
+            cache_to=build_options.caches(self.cache_to, "--cache-to"),
             pull=self.pull,
+            is_squashed=self.is_squashed,
             epoch=_epoch(given.get(_EPOCH, environment.get(_EPOCH, ""))),
         )
 
@@ -132,7 +138,12 @@ class _Options:
 @click.option(
     "--no-cache-filter", "filters", multiple=True, metavar="STAGE", help="Carry out every step of this stage"
 )
+@click.option(
+    "--cache-from", multiple=True, metavar="NAME|type=TYPE,…", help="Look for finished steps there, too"
+)
+@click.option("--cache-to", multiple=True, metavar="type=TYPE,…", help="Put the finished steps there")
 @click.option("--pull", is_flag=True, help="Pull base images although they are here")
+@click.option("--squash", "is_squashed", is_flag=True, help="Make one layer of all that the build adds")
 @click.option(
     "-o", "--output", "outputs", multiple=True, metavar="type=TYPE,dest=PATH", help="Where the result goes"
 )

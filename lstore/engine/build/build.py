@@ -23,6 +23,7 @@ from lstore.engine.build.request import PARALLEL_STAGES, BuildRequest
 from lstore.engine.build.site import Site, opened_site
 
 if TYPE_CHECKING:
+    from lstore.engine.build.exchange import ImportedCache
     from lstore.engine.engine import Engine
 
 
@@ -45,14 +46,19 @@ def build(
     changed, and finished steps are there for the next build.
     """
     dockerfile = parse(Source.parse(request.dockerfile, request.dockerfile_name))
-    with opened_site(engine, progress) as site:
+    with opened_site(engine, progress) as site, ExitStack() as opened:
+        recorder = StoreRecorder(site, _imported(engine, request, opened))
         images = tuple(
-            _build_one(site, request, dockerfile, platform, progress, pulls)
+            _build_one(site, request, dockerfile, platform, progress, pulls, recorder)
             for platform in request.platforms or (engine.platform,)
         )
         index = make_index(images, {}) if len(images) > 1 else None
         identity = keep_images(engine.store, images, index, request.tags)
         has_news = site.has_workers
+        for place in request.cache_to:
+            from lstore.engine.build.exchange import export
+
+            export(engine, recorder.used, place)
     if has_news:
         from lstore.engine.build.prune import bound
 
@@ -67,16 +73,29 @@ def _build_one(
     platform: Platform,
     progress: BuildProgress,
     pulls: Progress,
+    recorder: StoreRecorder,
 ) -> BuiltImage:
     arguments = BuildArguments(request.arguments, platform, site.engine.platform, request.target)
     graph = StageGraph.build(dockerfile, arguments, contexts=request.named_contexts)
     finder = ImageFinder(site, platform, request.pull, pulls)
     with ExitStack() as opened:
         executor = SiteExecutor(site, request, finder, opened)
-        solver = Solver(graph, arguments, executor, StoreRecorder(site), request.policy, progress)
+        solver = Solver(graph, arguments, executor, recorder, request.policy, progress)
         limit = PARALLEL_STAGES if request.surroundings.shell_at is None else 1
         solved = solver.solve(request.target, limit=limit)
+        if request.is_squashed:
+            from lstore.engine.build.squash import squashed
+
+            solved = squashed(site, solved, request.epoch)
         return make_image(solved, labels=request.labels, annotations=request.annotations, epoch=request.epoch)
+
+
+def _imported(engine: "Engine", request: BuildRequest, opened: ExitStack) -> "tuple[ImportedCache, ...]":
+    if not request.cache_from:
+        return ()
+    from lstore.engine.build.exchange import opened_caches
+
+    return opened.enter_context(opened_caches(engine, request.cache_from))
 
 
 def open_shell(engine: "Engine", request: BuildRequest, line: int, progress: BuildProgress) -> None:

@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from layerstore.build.solver import CachePolicy
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 
 PARALLEL_STAGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlace:
+    """Where a build cache is kept beside the store: a name in a registry, or the directory of an image layout."""
+
+    type: Literal["local", "registry"]
+    where: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class BuildRequest:
     named_contexts: Mapping[str, str] = field(default_factory=dict)
     surroundings: Surroundings = field(default_factory=Surroundings)
     policy: CachePolicy = field(default_factory=CachePolicy)
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
     pull: bool = False
     is_squashed: bool = False
     epoch: int | None = None
