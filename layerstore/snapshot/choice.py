@@ -48,7 +48,7 @@ def _driver(name: str) -> Driver:
         from layerstore.snapshot.directory import DirectoryDriver  # noqa: PLC0415 - see above
 
         return DirectoryDriver()
-    raise UsageError(f"there is no driver {name!r}", hint=f"the drivers are {', '.join(NAMES)}")
+    raise UsageError(f"there is no driver {name!r}, only {' and '.join(NAMES)}")
 
 
 def _read_filesystems() -> str:

@@ -9,9 +9,10 @@ from layerstore.archive.spool import OpenFile
 from layerstore.archive.tar_archive import ImageArchive
 from layerstore.content import children, has_children, read_manifest
 from layerstore.copy import copy
-from layerstore.errors import InvalidReference, NoMatchingPlatform
+from layerstore.errors import InvalidArchive, InvalidReference, NoMatchingPlatform
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
+from layerstore.oci.manifest import Manifest
 from layerstore.oci.reference import DEFAULT_TAG, Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
@@ -34,12 +35,24 @@ def load(engine: "Engine", source: str | OpenFile, *, progress: Progress = SILEN
     """Take in each image of `source`, a path or an open file, and say so once it is durable.
 
     Names move to what was loaded; where one stood for another image before, that one stays, nameless, and
-    `Loaded.moved` tells (CVE-2026-50195: never silently). Raises what `open_archive` raises, and
+    `Loaded.moved` tells (CVE-2026-50195: never silently). Artifacts beside the images are passed over, with a
+    note. Raises what `open_archive` raises, `InvalidArchive` where there is no image at all, and
     `ContentMismatch`, `InvalidLayer`, `StorageError`; images loaded before then stay.
     """
     with open_archive(source, engine.store.layout.ingests) as archive:
-        for image in archive.images():
+        images = [image for image in archive.images() if not _is_artifact(archive, image.root)]
+        for artifact in archive.images():
+            if artifact not in images:
+                progress.note(f"{artifact.root.digest} is an artifact, which load passes over")
+        if not images:
+            raise InvalidArchive("the archive holds no images")
+        for image in images:
             yield _load(engine, archive, image.root, _references(image.names), progress)
+
+
+def _is_artifact(archive: ImageArchive, root: Descriptor) -> bool:
+    parsed = read_manifest(archive, root)
+    return isinstance(parsed, Manifest) and not parsed.is_image
 
 
 def _load(
@@ -82,7 +95,7 @@ def _is_complete(archive: ImageArchive, node: Descriptor) -> bool:
 
 
 def _is_moved(old: Ref, new: Ref) -> bool:
-    return old.is_same_slot(new) and old.descriptor != new.descriptor
+    return old.gives_way_to(new) and old.descriptor != new.descriptor
 
 
 def _references(names: tuple[str, ...]) -> tuple[Reference, ...]:

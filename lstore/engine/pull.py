@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from layerstore.content import Source
 from layerstore.copy import copy
 from layerstore.errors import NoMatchingPlatform
-from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.platform import Platform
@@ -86,14 +85,16 @@ def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, prog
 
 
 def _is_whole(engine: "Engine", present: Ref, root: Descriptor, wish: _Wish) -> bool:
-    """Whether what is there is what the registry has now, down to the last file."""
+    """Whether what is there is what the registry has now, down to the last file.
+
+    Raises `NoMatchingPlatform` where that is nothing for the platform that is wanted.
+    """
     if present.resolved != root.digest or not engine.store.blobs.has_graph(present.descriptor):
         return False
     if wish.all_platforms:
         return present.descriptor == root
-    if mediatype.is_index(present.descriptor.media_type):
-        return True
-    pairs = images_below(engine.store.blobs, (present.descriptor,))
+    chosen = choose(engine.store.blobs, present.descriptor, wish.platform or engine.platform)
+    pairs = images_below(engine.store.blobs, (chosen,))
     return all(engine.snapshotter.has(config.diff_ids) for _, config in pairs)
 
 

@@ -14,6 +14,7 @@ from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
 from layerstore.store.store import Store
+from layerstore.watch import WatchedTarget
 from lstore.engine import catalog
 from registry_client.scope import PUSH
 
@@ -77,7 +78,7 @@ def _push(engine: "Engine", client: "Client", ref: Ref, progress: Progress) -> P
     candidates = _Siblings(engine.store, ref.name)
     repository = client.repository(ref.name, actions=PUSH, candidates=candidates)
     with engine.store.holding(ref.descriptor):
-        copy(engine.store.blobs, repository, ref.descriptor)
+        copy(engine.store.blobs, WatchedTarget(repository, progress, "uploading"), ref.descriptor)
     repository.tag(ref.descriptor, ref.name.tag)
     if ref.resolved is None:
         known = replace(ref, resolved=ref.descriptor.digest)

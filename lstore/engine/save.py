@@ -20,6 +20,7 @@ from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.store import Store
+from layerstore.watch import WatchedTarget
 from lstore.engine import catalog
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def save(
             raise StoreDamaged(f"cannot save {each.image.id.short}: {each.image.damage}")
     with engine.store.holding(*(each.root for each in chosen)):
         if archive == "oci-archive":
-            _save_oci(engine.store, chosen, output)
+            _save_oci(engine.store, chosen, output, progress)
         else:
             _save_docker(engine, chosen, output, progress)
 
@@ -75,10 +76,10 @@ def _choose(store: Store, text: str, platform: Platform) -> _Wanted:
     return _Wanted(image, image.refs[0].descriptor, names)
 
 
-def _save_oci(store: Store, chosen: Sequence[_Wanted], output: Output) -> None:
+def _save_oci(store: Store, chosen: Sequence[_Wanted], output: Output, progress: Progress) -> None:
     writer = OciArchiveWriter(output)
     for each in chosen:
-        copy(store.blobs, writer, each.root, parallel=1)
+        copy(store.blobs, WatchedTarget(writer, progress, "writing"), each.root, parallel=1)
         for name in each.names:
             writer.tag(each.root, str(name))
         if not each.names:
@@ -87,7 +88,7 @@ def _save_oci(store: Store, chosen: Sequence[_Wanted], output: Output) -> None:
 
 
 def _save_docker(engine: "Engine", chosen: Sequence[_Wanted], output: Output, progress: Progress) -> None:
-    writer = DockerArchiveWriter(output, StoredTars(engine.store))
+    writer = DockerArchiveWriter(output, StoredTars(engine.store, progress))
     for each in chosen:
         if each.image.manifest is None or each.image.config is None:
             raise UnsupportedContent(
@@ -108,8 +109,9 @@ class StoredTars:
 
     is_verified = True
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, progress: Progress = SILENT) -> None:
         self._store = store
+        self._progress = progress
 
     @contextmanager
     def open_tar(self, diff_id: Digest) -> Iterator[tuple[Readable, int]]:
@@ -127,4 +129,6 @@ class StoredTars:
                 raise StoreDamaged(
                     f"layer {diff_id} has {size} bytes, not {wanted}", hint="lstore fsck --repair"
                 )
+            self._progress.phase(diff_id.short, "writing", size)
             yield stream, size
+            self._progress.phase(diff_id.short, "done")
