@@ -43,6 +43,7 @@ class BuildTree:
         self._lock = threading.Lock()
         self._vertices: dict[int, _Vertex] = {}
         self._live: Live | None = None
+        self._start = time.monotonic()
 
     def __enter__(self) -> "BuildTree":
         return self
@@ -77,10 +78,11 @@ class BuildTree:
     def _draw(self) -> Group:
         with self._lock:
             ended = sum(each.outcome is not None for each in self._vertices.values())
-            parts = [Text(f"[+] Building ({ended}/{len(self._vertices)})", style="bold")]
-            for each in self._vertices.values():
-                parts += _lines(each, self._console.width)
-        return Group(*parts)
+            took = time.monotonic() - self._start
+            head = Text(f"[+] Building {took:.1f}s ({ended}/{len(self._vertices)})", style="bold")
+            lines = [line for each in self._vertices.values() for line in _lines(each, self._console.width)]
+        room = max(1, self._console.height - 2)  # what is at work comes last, and must be seen
+        return Group(head, *lines[-room:])
 
 
 def _lines(vertex: _Vertex, width: int) -> list[Text]:

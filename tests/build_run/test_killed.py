@@ -79,6 +79,47 @@ def test_what_was_finished_before_a_kill_is_not_carried_out_again(lonely_builder
     assert not any(line.strip() == "sleep 98765" for line in processes())
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        "publish: temporary file durable",
+        "commit: layers published",
+        "commit: one leaf renamed",
+        "commit: leaves durable",
+        "snapshot: assembled, not visible",
+        "build: step recorded",
+    ],
+)
+def test_a_build_that_dies_while_it_writes_leaves_nothing_half_done(
+    lonely_builder: Builder, point: str
+) -> None:
+    context = lonely_builder.context("FROM busybox\nCOPY f /f\nRUN cat /f > /g", {"f": "content"})
+    lonely_builder.variables["LSTORE_CRASH_AT"] = point
+
+    died = lonely_builder.build(context, "-t", "died")
+
+    lonely_builder.variables.clear()
+    assert died.status == -signal.SIGKILL
+    assert lonely_builder.call("fsck").returncode == 0
+    assert lonely_builder.build(context, "-t", "died").status == 0
+    assert lonely_builder.read("died", "/g") == "content"
+
+
+def test_an_interrupted_build_ends_its_steps(lonely_builder: Builder) -> None:
+    text = "FROM busybox\nRUN --mount=type=cache,target=/c echo > /c/started; sleep 87654"
+    command = lonely_builder.command("build", str(lonely_builder.context(text)))
+    with subprocess.Popen(
+        command, env=lonely_builder.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        wait_for(lonely_builder, "started")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert not any(line.strip() == "sleep 87654" for line in processes())
+    assert os.listdir(lonely_builder.root / "build-cache" / "steps") == []
+
+
 def wait_for(builder: Builder, name: str) -> None:
     """Until a file of that name is in a cache mount."""
     deadline = time.monotonic() + 60

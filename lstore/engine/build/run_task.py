@@ -9,7 +9,7 @@ from layerstore.build.evaluate import Step
 from layerstore.build.executor import Root
 from layerstore.build.instruction import Run
 from layerstore.build.step_key import definition_key, image_key, result_key
-from layerstore.errors import StepFailed, UsageError
+from layerstore.errors import LaunchError, StepFailed, UsageError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.tasks import Cancellation
@@ -71,7 +71,16 @@ class RunTask:
             if self.around.shell_at == self.instruction.position.line:
                 shell_status = self._work(place).open_shell()
                 raise self._failure(shell_status, vertex)
-            answer = self.site.perform(self._work(place), vertex, cancellation)
+            try:
+                answer = self.site.perform(self._work(place), vertex, cancellation)
+            except LaunchError as error:
+                raise StepFailed(
+                    error.message,
+                    vertex=vertex,
+                    line=self.instruction.position.line,
+                    status=error.exit_status,
+                    hint=error.hint,
+                ) from error
             status, _, layer = answer.partition(b" ")
             if int(status):
                 raise self._failure(int(status), vertex)
