@@ -122,6 +122,17 @@ def agents(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, st
     return found
 
 
+def wants_provenance(provenance: str, attests: Iterable[str]) -> bool:
+    """``--provenance`` and ``--attest type=provenance``; of their modes there is one. Raises `UsageError`."""
+    for text in attests:
+        if _fields(text, {"type", "mode", "disabled"}, "--attest").get("type") != "provenance":
+            raise UsageError(f"invalid --attest {text[:80]!r}: only type=provenance can be had")
+        return True
+    if provenance in ("false", "true", "mode=min", "mode=max"):
+        return provenance != "false"
+    raise UsageError(f"invalid --provenance {provenance[:80]!r}", hint="--provenance true")
+
+
 def outputs(texts: Sequence[str]) -> tuple[OutputOption, ...]:
     """``type=TYPE[,dest=PATH]``, a directory, or ``-`` for a tar on standard output. Raises `UsageError`."""
     return tuple(map(_output, texts)) or (OutputOption("image"),)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.builds import Builder, Files
+from layerstore.content import read_document, read_manifest
+from layerstore.oci.manifest import Index, Manifest
 
 pytestmark = pytest.mark.root
 
@@ -152,6 +154,27 @@ def test_squashed_layers_are_one_with_the_same_tree(builder: Builder) -> None:
 
     assert builder.tree(squashed) == builder.tree(plain)
     assert len(builder.layers(squashed)) == 2
+
+
+def test_provenance_names_the_base_and_the_image_still_runs(builder: Builder) -> None:
+    context = builder.context("FROM busybox\nRUN echo > /made")
+
+    result = builder.build(context, "--provenance", "true", "-t", "attested")
+
+    assert result.status == 0, result.errors
+    store = builder.engine.store
+    root = next(ref.descriptor for ref in store.refs.read().refs if ref.name and "attested" in str(ref.name))
+    index = read_manifest(store.blobs, root)
+    assert isinstance(index, Index)
+    image, attestation = index.manifests
+    assert attestation.annotations["vnd.docker.reference.digest"] == str(image.digest)
+    manifest = read_manifest(store.blobs, attestation)
+    assert isinstance(manifest, Manifest)
+    statement = json.loads(read_document(store.blobs, manifest.layers[0]))
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v0.2"
+    assert statement["predicate"]["materials"][0]["uri"] == "pkg:docker/busybox:latest"
+    assert builder.call("run", "--rm", "attested", "ls", "/made").stdout == "/made\n"
+    assert builder.call("fsck").returncode == 0
 
 
 def test_a_named_context_takes_the_place_of_an_image(builder: Builder, tmp_path: Path) -> None:

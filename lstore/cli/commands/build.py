@@ -57,6 +57,8 @@ class _Options:
     cache_to: Sequence[str]
     pull: bool
     is_squashed: bool
+    provenance: str
+    attests: Sequence[str]
 
     def request(self, inputs: "Inputs", environment: Mapping[str, str]) -> "BuildRequest":
         """What the engine is asked for. Raises `UsageError`, `InvalidReference`, `InvalidPlatform`, `NotFound`."""
@@ -82,6 +84,7 @@ class _Options:
             cache_to=build_options.caches(self.cache_to, "--cache-to"),
             pull=self.pull,
             is_squashed=self.is_squashed,
+            has_provenance=build_options.wants_provenance(self.provenance, self.attests),
             epoch=_epoch(given.get(_EPOCH, environment.get(_EPOCH, ""))),
         )
 
@@ -144,6 +147,12 @@ class _Options:
 @click.option("--cache-to", multiple=True, metavar="type=TYPE,…", help="Put the finished steps there")
 @click.option("--pull", is_flag=True, help="Pull base images although they are here")
 @click.option("--squash", "is_squashed", is_flag=True, help="Make one layer of all that the build adds")
+@click.option(
+    "--provenance", default="false", metavar="BOOL|mode=MODE", help="Say beside the image what it was made of"
+)
+@click.option(
+    "--attest", "attests", multiple=True, metavar="type=provenance", help="The same as --provenance"
+)
 @click.option(
     "-o", "--output", "outputs", multiple=True, metavar="type=TYPE,dest=PATH", help="Where the result goes"
 )

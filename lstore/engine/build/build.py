@@ -12,11 +12,11 @@ from layerstore.build.source import Source
 from layerstore.build.stages import StageGraph
 from layerstore.errors import StepFailed
 from layerstore.oci.digest import Digest
-from layerstore.oci.manifest import Index
+from layerstore.oci.manifest import Index, build_index
 from layerstore.oci.platform import Platform
 from layerstore.progress import SILENT, Progress
 from lstore.engine.build.executor import SiteExecutor
-from lstore.engine.build.image import BuiltImage, keep_images, make_image, make_index
+from lstore.engine.build.image import BuiltImage, keep_images, make_image
 from lstore.engine.build.images import ImageFinder
 from lstore.engine.build.recorder import StoreRecorder
 from lstore.engine.build.request import PARALLEL_STAGES, BuildRequest
@@ -24,6 +24,7 @@ from lstore.engine.build.site import Site, opened_site
 
 if TYPE_CHECKING:
     from lstore.engine.build.exchange import ImportedCache
+    from lstore.engine.build.provenance import Attestation
     from lstore.engine.engine import Engine
 
 
@@ -52,8 +53,12 @@ def build(
             _build_one(site, request, dockerfile, platform, progress, pulls, recorder)
             for platform in request.platforms or (engine.platform,)
         )
-        index = make_index(images, {}) if len(images) > 1 else None
-        identity = keep_images(engine.store, images, index, request.tags)
+        attestations = _attestations(images, request)
+        index = None
+        if len(images) > 1 or attestations:
+            described = (*(each.descriptor for each in images), *(each.descriptor for each in attestations))
+            index = build_index(described)
+        identity = keep_images(engine.store, images, index, request.tags, attestations)
         has_news = site.has_workers
         for place in request.cache_to:
             from lstore.engine.build.exchange import export
@@ -87,7 +92,18 @@ def _build_one(
             from lstore.engine.build.squash import squashed
 
             solved = squashed(site, solved, request.epoch)
-        return make_image(solved, labels=request.labels, annotations=request.annotations, epoch=request.epoch)
+        image = make_image(
+            solved, labels=request.labels, annotations=request.annotations, epoch=request.epoch
+        )
+        return replace(image, materials=finder.materials)
+
+
+def _attestations(images: tuple[BuiltImage, ...], request: BuildRequest) -> "tuple[Attestation, ...]":
+    if not request.has_provenance:
+        return ()
+    from lstore.engine.build.provenance import attest
+
+    return tuple(attest(image, request) for image in images)
 
 
 def _imported(engine: "Engine", request: BuildRequest, opened: ExitStack) -> "tuple[ImportedCache, ...]":

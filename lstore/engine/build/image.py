@@ -1,9 +1,10 @@
 """A solved stage → an image in the store: configuration, manifest, names."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from layerstore.build.solver import Solved
 from layerstore.content import opened_bytes
@@ -13,10 +14,13 @@ from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import dump
-from layerstore.oci.manifest import Index, Manifest, build_index, build_manifest
+from layerstore.oci.manifest import Index, Manifest, build_manifest
 from layerstore.oci.reference import Reference
 from layerstore.store.refs import Ref
 from layerstore.store.store import Store
+
+if TYPE_CHECKING:
+    from lstore.engine.build.provenance import Attestation
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class BuiltImage:
 
     config: ImageConfig
     manifest: Manifest
+    materials: Mapping[str, Digest] = field(default_factory=dict)
+    """The images that it was made of, by name, and the digests of their manifests."""
 
     @property
     def descriptor(self) -> Descriptor:
@@ -44,11 +50,6 @@ def make_image(
     return BuiltImage(ImageConfig.parse(config), manifest)
 
 
-def make_index(images: tuple[BuiltImage, ...], annotations: Mapping[str, str]) -> Index:
-    """The index of images of several platforms."""
-    return build_index(tuple(image.descriptor for image in images), annotations)
-
-
 def _oci(layer: Descriptor) -> Descriptor:
     """The layer as an OCI manifest has it, whatever the base's manifest called it."""
     compression = mediatype.layer_compression(layer.media_type)
@@ -58,7 +59,11 @@ def _oci(layer: Descriptor) -> Descriptor:
 
 
 def keep_images(
-    store: Store, images: tuple[BuiltImage, ...], index: Index | None, names: tuple[Reference, ...]
+    store: Store,
+    images: tuple[BuiltImage, ...],
+    index: Index | None,
+    names: tuple[Reference, ...],
+    attestations: "Sequence[Attestation]" = (),
 ) -> Digest:
     """Let the store have the images, and `names` stand for them; without names they are kept nameless. Durable.
 
@@ -74,6 +79,10 @@ def keep_images(
         for image in images:
             transaction.push(image.manifest.config, partial(opened_bytes, image.config.raw))
             transaction.push(image.manifest.descriptor, partial(opened_bytes, image.manifest.raw))
+        for each in attestations:
+            transaction.push(each.manifest.layers[0], partial(opened_bytes, each.statement))
+            transaction.push(each.manifest.config, partial(opened_bytes, each.config))
+            transaction.push(each.manifest.descriptor, partial(opened_bytes, each.manifest.raw))
         if index is not None:
             transaction.push(index.descriptor, partial(opened_bytes, index.raw))
         for ref in refs:

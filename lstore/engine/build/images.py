@@ -1,6 +1,6 @@
 """Images as the bases of stages and as sources of files: from the store, pulled where they are missing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layerstore.build.evaluate import StageState
@@ -9,6 +9,7 @@ from layerstore.build.image_state import ImageState
 from layerstore.content import read_document, read_manifest
 from layerstore.errors import NotFound, UnsupportedContent
 from layerstore.oci.config import ImageConfig
+from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Manifest
 from layerstore.oci.platform import Platform, best_match
 from layerstore.oci.reference import Reference
@@ -27,6 +28,8 @@ class ImageFinder:
     platform: Platform
     always_pulls: bool = False
     progress: Progress = SILENT
+    materials: dict[str, Digest] = field(default_factory=dict)
+    """The images that were found, by name, and the digests of their manifests."""
 
     def find(self, reference: str, platform: Platform | None = None) -> Base:
         """The image, held until the build ends. Raises `NotFound`, `UnsupportedContent`, and what `pull` raises."""
@@ -39,6 +42,7 @@ class ImageFinder:
             self._pull(reference, wanted)
             image = catalog.find(engine.store, reference, wanted)
         self.site.hold(image.descriptor)
+        self.materials[Reference.parse(reference).familiar] = image.descriptor.digest
         manifest = read_manifest(engine.store.blobs, image.descriptor)
         if not isinstance(manifest, Manifest) or not manifest.is_image:
             raise UnsupportedContent(f"cannot build on {reference}: it is an artifact, not an image")

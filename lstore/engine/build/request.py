@@ -74,5 +74,7 @@ class BuildRequest:
     cache_to: tuple[CachePlace, ...] = ()
     pull: bool = False
     is_squashed: bool = False
+    has_provenance: bool = False
+    """Whether a statement of provenance comes with each image."""
     epoch: int | None = None
     """SOURCE_DATE_EPOCH, in seconds."""
