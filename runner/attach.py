@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # What a client that proxies signals passes on: docker's, but for those about its own children and pipes.
 PROXIED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_CHUNK = wire.MAX_DATA
 
 
 class Attachment:
@@ -65,7 +64,7 @@ class Attachment:
     def wait_until_closed(self) -> None:
         """Wait for the monitor to have cleared all away."""
         self._connection.setblocking(True)
-        while self._connection.recv(_CHUNK + 1):
+        while wire.receive(self._connection):
             pass
 
     def _handlers(self) -> dict[int, object]:
@@ -87,11 +86,9 @@ class Attachment:
     def _serve(self) -> None:
         self._flush()
         try:
-            message = self._connection.recv(_CHUNK + 1)
+            message = wire.receive(self._connection)
         except BlockingIOError:
             return
-        except ConnectionResetError:
-            message = b""
         if not message:
             raise ConnectionError("the container's monitor ended")
         kind, data = message[:1], message[1:]

@@ -5,12 +5,12 @@ Several processes append; each line is one write(2) with O_APPEND, so lines neve
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from layerstore.disk import locks
 from layerstore.disk.publish import move
+from runner.record import as_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def record(containers: str, action: str, config: ContainerConfig, **details: str
     try:
         fd = os.open(path, _FLAGS, 0o600)
         try:
-            os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
+            os.write(fd, as_json(event).encode() + b"\n")
             size = os.fstat(fd).st_size
         finally:
             os.close(fd)

@@ -138,16 +138,25 @@ def reserve_name(containers: str, name: str, identifier: str) -> None:
     path = os.path.join(containers, NAMES, name)
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        os.symlink(identifier, path)
-    except FileExistsError as error:
-        holder = named(containers, name)
-        if holder == identifier:
-            return
-        raise Conflict(
-            f"the name {name!r} is in use by container {(holder or '')[:12]}", hint=f"lstore rm {name}"
-        ) from error
+        while not _is_linked(identifier, path):
+            holder = named(containers, name)
+            if holder == identifier:
+                return
+            if holder is not None and os.path.isdir(os.path.join(containers, holder)):
+                raise Conflict(
+                    f"the name {name!r} is in use by container {holder[:12]}", hint=f"lstore rm {name}"
+                )
+            remove_file(path)  # names come after their directory, and go before it: a rename was killed
     except OSError as error:
         raise storage_error(error, f"reserve the name {name}") from error
+
+
+def _is_linked(identifier: str, path: str) -> bool:
+    try:
+        os.symlink(identifier, path)
+    except FileExistsError:
+        return False
+    return True
 
 
 def release_name(containers: str, name: str, identifier: str) -> None:

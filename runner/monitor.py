@@ -98,7 +98,7 @@ class Monitor:
         )
         self._streams = Streams(self._loop, self._on_output, self._on_full)
         self._checks = Checks(self._loop, self._config, self._on_health)
-        self._state = self._home.state()
+        self._state = wanted.state
         self._pid = self._pidfd = -1
         self._began = 0.0
         self._wait = 0.0

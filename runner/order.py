@@ -5,7 +5,7 @@ from __future__ import annotations
 from layerstore.mount import Directory, ErofsImage, MountStack
 from layerstore.value import Value
 from runner import record
-from runner.container import ContainerConfig
+from runner.container import ContainerConfig, ContainerState, Probe
 from runner.home import INNER
 
 # The descriptors that a monitor is born with.
@@ -19,13 +19,14 @@ STARTED = b"\0"
 
 
 class Order(Value):
-    """`containers` is the directory of all containers, `snapshot` what goes with this one when it is removed.
+    """`state` is how the container was before, `containers` the directory of all, `snapshot` what goes with this one.
 
     With `has_client`, `CLIENT_FD` is the first client's connection, which sees all output from the start on.
     `rows` and `columns` are the first size of its terminal.
     """
 
     config: ContainerConfig
+    state: ContainerState
     stack: MountStack
     containers: str
     snapshot: str
@@ -35,10 +36,10 @@ class Order(Value):
 
     def to_bytes(self) -> bytes:
         """For a pipe."""
-        return record.dump(self)
+        return record.pack(self)
 
 
 def parse(raw: bytes) -> Order:
     """What `Order.to_bytes` wrote."""
-    kinds = (*INNER, ContainerConfig, MountStack, ErofsImage, Directory)
-    return record.load(raw, Order, kinds, "the order to a monitor")
+    kinds = (*INNER, ContainerConfig, ContainerState, Probe, MountStack, ErofsImage, Directory)
+    return record.unpack(raw, Order, kinds)

@@ -61,6 +61,17 @@ def connect(directory: str) -> _socket.socket:
     return client
 
 
+def receive(connection: _socket.socket) -> bytes:
+    """The next message, b"" once the other side has hung up. Raises ``BlockingIOError``, ``OSError``.
+
+    Where it hung up before it had read all of ours, the kernel tells of that once, before what it still sent.
+    """
+    try:
+        return connection.recv(MAX_DATA + 1)
+    except ConnectionResetError:
+        return connection.recv(MAX_DATA + 1)
+
+
 def _new() -> _socket.socket:
     return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
 

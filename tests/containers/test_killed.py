@@ -161,3 +161,15 @@ def test_a_creation_that_was_killed_is_swept_away(lstore: Lstore) -> None:
     assert lstore("ps", "-aq") == ""
 
     assert lstore.leftovers() == []
+
+
+def test_a_rename_that_was_killed_leaves_no_name_for_good(lstore: Lstore) -> None:
+    identity = lstore("create", "--name", "real", "busybox")
+    names = lstore.root / "containers" / "names"
+    (names / "stale").symlink_to(identity)
+    (names / "nobody").symlink_to("f" * 64)
+
+    lstore("create", "--name", "nobody", "busybox")
+    lstore("system", "restore")
+
+    assert sorted(path.name for path in names.iterdir()) == ["nobody", "real"]

@@ -46,7 +46,7 @@ def remove_ended(wanted: Order) -> None:
         lock = home.lock()
     except NotFound:
         return
-    name = home.config().name
+    name = home.config().name  # it may have another one by now
     remove_files(home, wanted.containers, name, wanted.snapshot)
     events.record(wanted.containers, "destroy", wanted.config)
     lock.close()

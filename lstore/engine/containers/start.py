@@ -71,6 +71,7 @@ def launch(
     """
     wanted = Order(
         config,
+        home.state(),
         engine.snapshotter.mounts(home.id),
         places.containers_of(engine),
         places.snapshot_of(engine, home.id),

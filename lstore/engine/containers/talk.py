@@ -61,7 +61,7 @@ class Talk:
     def wait_until_closed(self) -> None:
         """Wait for the end of the monitor, and so for all that it clears away."""
         try:
-            while self._connection.recv(wire.MAX_DATA + 1):
+            while wire.receive(self._connection):
                 pass
         except OSError:
             return
@@ -72,7 +72,7 @@ class Talk:
 
     def _receive(self) -> bytes:
         try:
-            message = self._connection.recv(wire.MAX_DATA + 1)
+            message = wire.receive(self._connection)
         except OSError as error:
             raise self._ended() from error
         if not message:

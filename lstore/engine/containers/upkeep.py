@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 from layerstore import linux
 from layerstore.disk.publish import TEMPORARY_PREFIX
@@ -17,7 +18,8 @@ from lstore.engine.containers import places
 from lstore.engine.containers.removal import remove_files
 from runner import cgroups, events
 from runner.container import ContainerConfig, ContainerState, now
-from runner.home import Home, boot_id, process_start
+from runner.home import NAMES, Home, boot_id, named, process_start, release_name
+from runner.mapped import call_mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +91,38 @@ def sweep(engine: Engine) -> None:
     if os.path.isdir(containers):
         for name in os.listdir(containers):
             if name.startswith(TEMPORARY_PREFIX):
-                remove_tree(os.path.join(containers, name))
+                call_mapped(partial(remove_tree, os.path.join(containers, name)))
+        _release_stale_names(containers)
+
+
+def _release_stale_names(containers: str) -> None:
+    """Names that a killed rename left: their container has another one by now, or is gone."""
+    for name, identifier in _all_names(containers):
+        home = Home(containers, identifier)
+        try:
+            lock = home.try_lock()
+        except NotFound:
+            release_name(containers, name, identifier)
+            continue
+        if lock is None:
+            continue
+        try:
+            if home.config().name != name:
+                release_name(containers, name, identifier)
+        except LstoreError:
+            continue  # it is damaged, and nobody can say
+        finally:
+            lock.close()
+
+
+def _all_names(containers: str) -> Iterator[tuple[str, str]]:
+    """Every reserved name, and the id that it stands for."""
+    names = os.path.join(containers, NAMES)
+    if os.path.isdir(names):
+        for name in os.listdir(names):
+            identifier = named(containers, name)
+            if identifier is not None:
+                yield name, identifier
 
 
 def _finish(engine: Engine, home: Home) -> None:
@@ -114,12 +147,8 @@ def _remove(engine: Engine, home: Home) -> None:
 
 def _name_of(engine: Engine, identifier: str) -> str:
     """The name that was reserved for a container whose configuration was not written any more."""
-    names = os.path.join(places.containers_of(engine), "names")
-    if os.path.isdir(names):
-        for name in os.listdir(names):
-            if os.readlink(os.path.join(names, name)) == identifier:
-                return name
-    return ""
+    found = (name for name, holder in _all_names(places.containers_of(engine)) if holder == identifier)
+    return next(found, "")
 
 
 def _bury(engine: Engine, home: Home) -> Container | None:
