@@ -62,6 +62,11 @@ class _Container(Value):
     tree: int | None
 
     @property
+    def enters_late(self) -> bool:
+        """Whether the control group confines devices, of which mounting an image may need some (loop devices)."""
+        return self.spec.limits.device_rules is not None
+
+    @property
     def kept(self) -> tuple[int, ...]:
         """The descriptors that the first process needs from the launcher."""
         return self.others.kept if self.tree is None else (*self.others.kept, self.tree)
@@ -135,7 +140,8 @@ def _clone(container: _Container) -> tuple[int, int]:
     flags = namespaces.clone_flags(container.around.network, shared, is_rootless=is_rootless)
     own_pids = sharing.enter_pid(container.others)
     pid = -1
-    group = container.group.open_to_clone_into() if container.group else None
+    is_early = container.group is not None and not container.enters_late
+    group = container.group.open_to_clone_into() if container.group and is_early else None
     try:
         with Doing("create the container's namespaces", hint=_NO_NAMESPACES if is_rootless else None):
             pid, pidfd = linux.clone3(flags, cgroup=group)
@@ -204,11 +210,8 @@ def _become_container(container: _Container, channel: Channel) -> None:
     if not channel.wait():
         os._exit(1)  # the launcher is gone, or has its own error to tell
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    with Doing("enter the container's control group"):
-        if container.group is not None:
-            container.group.join()
-        if spec.confinement.sharing.cgroup == OWN:
-            linux.unshare(linux.CLONE_NEWCGROUP)  # its root is the group that the caller is in
+    if not container.enters_late:
+        _enter_group(container)
 
     # 3. No mount of ours shows outside, and none of outside's future ones here. What is shared is joined first.
     sources = rootfs.open_sources(container.mounts)
@@ -257,17 +260,32 @@ def _become_container(container: _Container, channel: Channel) -> None:
     become.become(spec, who, is_single=id_map is not None and id_map.is_single, ready=is_wanted)
 
 
+def _enter_group(container: _Container) -> None:
+    with Doing("enter the container's control group"):
+        if container.group is not None:
+            (container.group.enter if container.enters_late else container.group.join)()
+        if container.spec.confinement.sharing.cgroup == OWN:
+            linux.unshare(linux.CLONE_NEWCGROUP)  # its root is the group that the caller is in
+
+
 def _attach(container: _Container) -> tuple[int, str]:
-    """The mounted root filesystem, and where to build. Where ids are mapped, they are root's own from here on."""
+    """The mounted root filesystem, and where to build. Where ids are mapped, they are root's own from here on.
+
+    The control group is entered, too, if it was not yet.
+    """
     around, has_devices = container.around, container.spec.confinement.is_privileged
     if container.tree is None:
         around.attach(container.stack, container.target)
+        if container.enters_late:
+            _enter_group(container)
         return rootfs.open_root(container.target, has_devices=has_devices), container.place
     with Doing("attach the root filesystem"):
         linux.move_mount(container.tree, "", linux.AT_FDCWD, container.target, linux.MOVE_MOUNT_F_EMPTY_PATH)
         os.close(container.tree)
         os.chdir(around.state_dir)  # the way there may be the host's root's alone
     root = rootfs.open_root(container.target, has_devices=has_devices)
+    if container.enters_late:
+        _enter_group(container)
     remap.become_root_inside()
     return root, os.path.basename(container.place)
 

@@ -68,7 +68,8 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     group = cgroups.create(os.path.basename(around.state_dir), _limits(spec), around.state_dir)
     channel = Channel()
     try:
-        pid, pidfd = _clone(group)
+        with Doing("create a mount namespace"):
+            pid, pidfd = linux.clone3(linux.CLONE_NEWNS)
         if pid == 0:
             _be_runtime(_Start(path, stack, spec, around, group), channel)
         channel.keep_launcher_side()
@@ -96,16 +97,6 @@ def _limits(spec: ProcessSpec) -> Limits:
     return spec.limits.but({"device_rules": device_rules.allowing(spec.confinement.devices)})
 
 
-def _clone(group: cgroups.Group | None) -> tuple[int, int]:
-    fd = group.open_to_clone_into() if group else None
-    try:
-        with Doing("create a mount namespace"):
-            return linux.clone3(linux.CLONE_NEWNS, cgroup=fd)
-    finally:
-        if fd is not None:
-            os.close(fd)
-
-
 def _be_runtime(begun: _Start, channel: Channel) -> None:
     """Never returns, whatever happens."""
     try:
@@ -126,15 +117,15 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
     os.setsid()
     if not channel.wait():
         os._exit(1)
-    with Doing("enter the container's control group"):
-        if begun.group is not None:
-            begun.group.join()
     with Doing("make the mounts private"):
         linux.mount(None, "/", None, linux.MS_REC | linux.MS_SLAVE)
     target = f"{state}/rootfs"
     with Doing(f"set up {target}"):
         os.makedirs(target, mode=0o711, exist_ok=True)
     around.attach(begun.stack, target)
+    with Doing("enter the container's control group"):
+        if begun.group is not None:
+            begun.group.enter()  # not before: it confines devices, and mounting an image may need some
     unlimited = ProcessSpec(**{**vars(begun.spec), "limits": Limits()})
     writing.write(state, unlimited, around.network, has_terminal=False)
     command = _command(begun.path, begun.spec.runtime, state)

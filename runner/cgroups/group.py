@@ -59,6 +59,13 @@ class Group(Value):
             for directory in self.places:
                 write(f"{directory}/tasks", "0")
 
+    def enter(self) -> None:
+        """As `join`, for a process that was not cloned into the group: with either version."""
+        if self.version == 1:
+            self.join()
+        else:
+            write(f"{self.places[0]}/cgroup.procs", "0")
+
     def change(self, limits: Limits) -> None:
         """Set what `limits` sets. Raises `MissingFeature`, `LaunchError` where the kernel refuses a value."""
         if self.version == 2:
