@@ -3,6 +3,7 @@
     ROOT/build-cache/records/HEX    one finished step; its time of change is its last use
     ROOT/build-cache/contexts/HEX   the digests of one context's files (`layerstore.build.digest_cache`)
     ROOT/build-cache/mounts/HEX/    one cache of ``RUN --mount=type=cache``: lock, about, data/
+    ROOT/build-cache/holds/HEX      the stacks that a build at work reads, a locked file
     ROOT/build-cache/downloads/     what is being fetched
     ROOT/build-cache/steps/HEX/     a step at work: lock, and what its process needs
 
@@ -11,7 +12,7 @@ is `step_key`'s business; images that were pulled have no records, and so are no
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -77,6 +78,28 @@ class Used:
     last_used: float
 
 
+class StackHold:
+    """What one build reads, so that a collection beside it leaves that alone. Lasts as long as its process at most."""
+
+    def __init__(self, directory: str) -> None:
+        """To be made, and `hold` called, under the store lock, shared. Raises ``OSError``."""
+        self._path = os.path.join(directory, os.urandom(8).hex())
+        self._lock = open_lock(self._path)
+        self._lock.exclusive()
+        self._held: set[tuple[Digest, ...]] = set()
+
+    def hold(self, diff_ids: tuple[Digest, ...]) -> None:
+        """From now on these layers and their stack stay. Raises ``OSError``."""
+        if diff_ids not in self._held:
+            self._lock.append((" ".join(map(str, diff_ids)) + "\n").encode())
+            self._held.add(diff_ids)
+
+    def close(self) -> None:
+        """Give up the hold. Idempotent."""
+        remove_file(self._path)
+        self._lock.close()
+
+
 class BuildCache:
     """The build cache of one store."""
 
@@ -95,6 +118,11 @@ class BuildCache:
         return os.path.join(self._home, "downloads")
 
     @property
+    def holds(self) -> str:
+        """Where builds at work say what they read."""
+        return os.path.join(self._home, "holds")
+
+    @property
     def steps(self) -> str:
         """Where steps are worked on."""
         return os.path.join(self._home, "steps")
@@ -106,7 +134,7 @@ class BuildCache:
     def create(self) -> None:
         """Make the directories that are missing. Raises `StorageError`."""
         try:
-            for path in (self._home, self._records, self.mounts, self.downloads, self.steps):
+            for path in (self._home, self._records, self.mounts, self.holds, self.downloads, self.steps):
                 make_directories(path, mode=_PASSABLE)
         except OSError as error:
             raise storage_error(error, f"make a build cache in {self._home}") from error
@@ -164,10 +192,25 @@ class BuildCache:
         return tuple(path for path in paths if _is_abandoned(os.path.join(path, "lock")))
 
     def strays(self) -> tuple[str, ...]:
-        """Temporary files that nobody finishes. The caller holds the store lock, alone."""
-        return tuple(
+        """Temporary files that nobody finishes, holds of the dead. The caller holds the store lock, alone."""
+        temporary = (
             os.path.join(self._records, name) for name in self._listed() if name.startswith(TEMPORARY_PREFIX)
         )
+        return (*temporary, *filter(_is_abandoned, self._hold_files()))
+
+    def held_stacks(self) -> set[tuple[Digest, ...]]:
+        """The stacks that builds at work read. The caller holds the store lock, alone."""
+        found: set[tuple[Digest, ...]] = set()
+        for path in self._hold_files():
+            if not _is_abandoned(path):
+                found.update(_stacks(path))
+        return found
+
+    def _hold_files(self) -> list[str]:
+        try:
+            return [os.path.join(self.holds, name) for name in sorted(os.listdir(self.holds))]
+        except FileNotFoundError:
+            return []
 
     def _used(self, name: str) -> Used | None:
         key = Digest("sha256", name)
@@ -200,3 +243,14 @@ def _is_abandoned(lock: str) -> bool:
         return held.try_exclusive()
     finally:
         held.close()
+
+
+def _stacks(path: str) -> Iterator[tuple[Digest, ...]]:
+    try:
+        with open(path, encoding="ascii") as stream:
+            lines = stream.read().splitlines()
+    except FileNotFoundError:  # given up just now
+        return
+    for line in lines:
+        with suppress(InvalidInput):  # its process could not write the line whole, and knows
+            yield tuple(Digest.parse(each) for each in line.split())

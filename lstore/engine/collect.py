@@ -9,8 +9,11 @@ from layerstore.store.store import Store
 
 
 def held_stacks(store: Store, snapshotter: Snapshotter) -> set[tuple[Digest, ...]]:
-    """The stacks that containers and mounted views stand on. Called under the store lock."""
-    return snapshotter.held_stacks() | {view.diff_ids for view in open_views(store.layout).mounted()}
+    """The stacks that containers, mounted views and builds stand on. Called under the store lock."""
+    building = BuildCache(store.layout).held_stacks()
+    return (
+        building | snapshotter.held_stacks() | {view.diff_ids for view in open_views(store.layout).mounted()}
+    )
 
 
 def plan(store: Store, snapshotter: Snapshotter, *, with_ingests: bool) -> Plan:

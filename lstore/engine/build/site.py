@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from layerstore.build.cache import BuildCache
+from layerstore.build.cache import BuildCache, StackHold
 from layerstore.build.executor import BuildProgress, Root
 from layerstore.disk import locks
 from layerstore.disk.locks import FileLock, open_lock
@@ -49,6 +49,7 @@ class Site:
         self._opened = opened
         self._workers: Workers | None = None
         self._mutex = threading.Lock()
+        self._stacks: StackHold | None = None
         self._trees: dict[tuple[Digest, ...], RootTree] = {}
         with locks.shared(engine.store.layout.lock):
             self._lease = Lease(engine.store.layout)
@@ -76,6 +77,18 @@ class Site:
                 self._lease.hold(descriptor)
         except OSError as error:
             raise storage_error(error, f"hold content of the store at {self.engine.root}") from error
+
+    def _hold_stack(self, root: Root) -> None:
+        """Let the layers of `root` stay, unpacked and stacked, until the build ends. Raises `StorageError`."""
+        try:
+            self.cache.create()
+            with locks.shared(self.engine.store.layout.lock), self._mutex:
+                if self._stacks is None:
+                    self._stacks = StackHold(self.cache.holds)
+                    self._opened.callback(self._stacks.close)
+                self._stacks.hold(root.diff_ids)
+        except OSError as error:
+            raise storage_error(error, f"hold layers of the store at {self.engine.root}") from error
 
     def perform(self, work: "Work", vertex: int, cancellation: Cancellation) -> bytes:
         """What `work` answers. Raises what it raised, `Cancelled`."""
@@ -125,6 +138,7 @@ class Site:
 
     def view(self, root: Root) -> MountStack:
         """The read-only stack of `root`, ready to be mounted."""
+        self._hold_stack(root)
         if not root.diff_ids:
             return MountStack((), userxattr=self.engine.driver_choice.driver.needs_userxattr)
         self.engine.snapshotter.ensure_stack(root.layers, root.diff_ids)
@@ -141,6 +155,7 @@ class Site:
 
     def layer_paths(self, root: Root) -> tuple[str, ...]:
         """The directories of the layers of `root`, unpacked where they were not."""
+        self._hold_stack(root)
         self.engine.snapshotter.ensure_layers(root.layers, root.diff_ids)
         return tuple(self.engine.store.layers.path(each) for each in root.diff_ids)
 
