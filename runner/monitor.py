@@ -212,6 +212,10 @@ class Monitor:
         if group is not None and cgroups.oom_kills(group):
             self._state = self._state.but(is_oom_killed=True)
             events.record(self._order.containers, "oom", self._config)
+        if self._config.spec.runtime:
+            from runner import oci_runtime  # noqa: PLC0415 - what only it needs is for nobody else to load
+
+            oci_runtime.forget(self._config.spec.runtime, self._home.path)
         cgroups.remove(self._home.path)
 
     def _write_end(self, status: int, name: str) -> None:

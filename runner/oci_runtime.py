@@ -32,6 +32,7 @@ RUNTIMES = ("crun", "runc")
 _DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES)}
 _UMASK = 0o022
+_STATE = "oci"  # the runtime's own directory, in the container's
 
 
 class _Start(Value):
@@ -140,7 +141,24 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
 
 
 def _command(path: str, name: str, state: str) -> tuple[str, ...]:
-    """The control group is ours already, so crun need not make one; runc makes one below."""
+    """The control group is ours already, so crun need not make one; runc makes one below, or beside where it must."""
+    return (*_prefix(path, name, state), "run", "--bundle", state, _identifier(state))
+
+
+def _prefix(path: str, name: str, state: str) -> tuple[str, ...]:
     manager = ("--cgroup-manager=disabled",) if name == "crun" else ()
-    identifier = f"lstore-{os.path.basename(state)[:12]}"
-    return (path, "--root", f"{state}/oci", *manager, "run", "--bundle", state, identifier)
+    return (path, "--root", f"{state}/{_STATE}", *manager)
+
+
+def _identifier(state: str) -> str:
+    return f"lstore-{os.path.basename(state)[:12]}"
+
+
+def forget(name: str, state: str) -> None:
+    """Have the runtime remove what it kept of the container of `state`, as a killed one leaves it. Idempotent."""
+    if not os.path.isdir(f"{state}/{_STATE}"):
+        return
+    path = find(name)
+    command = (*_prefix(path, name, state), "delete", "--force", _identifier(state))
+    actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    os.waitpid(os.posix_spawn(path, command, _ENVIRONMENT, file_actions=actions), 0)

@@ -158,6 +158,18 @@ def test_a_limit_holds_under_another_runtime_and_nothing_is_left(store: Path) ->
 
 
 @pytest.mark.package("runc")
+def test_nothing_is_left_of_a_runtime_that_is_killed(store: Path) -> None:
+    name = f"killed-{os.urandom(4).hex()}"
+    started = command(store, "run", "-d", "--runtime", "runc", "--name", name, "busybox", "sleep", "1000")
+    identifier = subprocess.run(started, check=True, capture_output=True, text=True).stdout[:12]
+
+    subprocess.run(command(store, "rm", "-f", name), check=True, capture_output=True)
+
+    groups = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if " cgroup" in line]
+    assert [path for root in groups for path in Path(root).glob(f"**/*{identifier}*")] == []
+
+
+@pytest.mark.package("runc")
 def test_nobody_joins_what_another_runtime_runs(store: Path) -> None:
     """Its first process as we know it is the runtime, which is in the host's namespaces."""
     name = f"joined-{os.urandom(4).hex()}"
