@@ -140,7 +140,7 @@ def _build(session: Session, request: "BuildRequest", style: "Style", *, debug_s
 def _check(session: Session, request: "BuildRequest") -> int:
     from lstore.engine.build.check import check
 
-    warnings, _ = check(session.engine(), request)
+    warnings = check(session.engine(), request)
     for each in warnings:
         _show(session, each, request)
     session.line(f"Check complete, {_counted(len(warnings))} found.")

@@ -6,7 +6,7 @@ from layerstore.build.arguments import BuildArguments
 from layerstore.build.evaluate import StageState, evaluate
 from layerstore.build.image_state import ImageState
 from layerstore.build.lint import check_file, check_graph, check_steps, options_of, selected
-from layerstore.build.lint_rules import LintOptions, LintWarning
+from layerstore.build.lint_rules import LintWarning
 from layerstore.build.parser import parse
 from layerstore.build.source import Source
 from layerstore.build.stages import ImageSource, StageGraph, StageSource
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from lstore.engine.engine import Engine
 
 
-def check(engine: "Engine", request: BuildRequest) -> tuple[tuple[LintWarning, ...], LintOptions]:
-    """What is likely a mistake in the Dockerfile of `request`, and what its ``# check=`` says of that.
+def check(engine: "Engine", request: BuildRequest) -> tuple[LintWarning, ...]:
+    """What is likely a mistake in the Dockerfile of `request`, as far as its ``# check=`` wants to hear of it.
 
     Bases that the store lacks count as empty images. Raises `DockerfileError`, `NotFound`.
     """
@@ -42,8 +42,7 @@ def check(engine: "Engine", request: BuildRequest) -> tuple[tuple[LintWarning, .
         steps = evaluate(stage, start, graph, arguments)
         states[stage.index] = steps[-1].after if steps else start
         warnings += check_steps(steps)
-    options = options_of(dockerfile)
-    return selected(warnings, options), options
+    return selected(warnings, options_of(dockerfile))
 
 
 def _image(engine: "Engine", reference: str, request: BuildRequest) -> ImageState:
