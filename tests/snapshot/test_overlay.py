@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fixtures.namespaces import in_mount_namespace
 from layerstore import linux
 from layerstore.errors import LimitExceeded, StorageError, UsageError
 from layerstore.mount import Directory, ErofsImage, MountStack
@@ -39,26 +40,6 @@ def test_more_lowers_than_the_kernel_takes_are_refused_by_name(tmp_path: Path) -
 
     with pytest.raises(LimitExceeded, match="501 layers: overlayfs takes 500"):
         attach(stack, str(tmp_path))
-
-
-def in_mount_namespace(body: Callable[[], None]) -> None:
-    """Run `body` in a child with a private mount namespace; its failure is the test's."""
-    reader, writer = os.pipe()
-    pid, pidfd = linux.clone3(linux.CLONE_NEWNS)
-    if pid == 0:
-        try:
-            linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
-            body()
-        except BaseException as error:
-            os.write(writer, f"{type(error).__name__}: {error}".encode()[:4000])
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with open(reader, "rb") as answers:
-        failure = answers.read().decode()
-    os.close(pidfd)
-    os.waitpid(pid, 0)
-    assert failure == ""
 
 
 def mounts_below(path: Path) -> list[str]:
