@@ -76,6 +76,17 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     *ISOLATION_FLAGS,
 )  # fmt: skip
 RUN_FLAGS: tuple[Flag, ...] = (*CREATE_FLAGS, DETACH, DETACH_KEYS, SIG_PROXY)
+EXEC_FLAGS: tuple[Flag, ...] = (
+    DETACH,
+    DETACH_KEYS,
+    ENV,
+    ENV_FILE,
+    INTERACTIVE,
+    Flag(("--privileged",), "privileged", "switch", "Give the command every capability"),
+    TTY,
+    USER,
+    WORKDIR,
+)
 
 
 def request_of(

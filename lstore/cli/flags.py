@@ -32,6 +32,11 @@ class Flag(Value):
     is_on: bool = False
     """What a switch is where it is not given."""
 
+    @property
+    def unset(self) -> object:
+        """The value of one that was not given."""
+        return self.is_on if self.kind == "switch" else () if self.kind == "list" else self.default
+
 
 class Given:
     """What a parser made of the options: values by `Flag.name`, each taken as the kind that it is."""
@@ -57,3 +62,42 @@ class Given:
         """A "list"."""
         value = self._values[name]
         return tuple(value) if isinstance(value, (tuple, list)) else ()
+
+
+FILTER = Flag(("-f", "--filter"), "filters", "list", "Show those that pass KEY=VALUE", metavar="FILTER")
+FORMAT = Flag(
+    ("--format",),
+    "form",
+    "text",
+    "Show as 'table', 'table TEMPLATE', 'json', or by a Go template",
+    metavar="STRING",
+)
+NO_TRUNC = Flag(("--no-trunc",), "no_trunc", "switch", "Do not shorten what is shown")
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+GLOBAL_FLAGS: tuple[Flag, ...] = (
+    Flag(
+        ("--root",),
+        "root",
+        "text",
+        "Where the store is, instead of LSTORE_ROOT or the default",
+        metavar="DIR",
+    ),
+    Flag(
+        ("--config",),
+        "config",
+        "text",
+        "The configuration file, instead of LSTORE_CONFIG or the default",
+        metavar="FILE",
+    ),
+    Flag(("--driver",), "driver", "text", "How layers are kept, instead of the best way", metavar="NAME"),
+    Flag(("-D", "--debug"), "debug", "switch", "Log everything, and show tracebacks"),
+    Flag(("-l", "--log-level"), "log_level", "text", "What to log", choices=LOG_LEVELS, default="warning"),
+)
+"""The options before the command, but for ``--version`` and ``--help``, which are click's to answer."""
+
+
+def global_defaults(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the environment says where those options do not, by name."""
+    variables = {"root": "LSTORE_ROOT", "config": "LSTORE_CONFIG"}
+    return {name: environment[variable] for name, variable in variables.items() if variable in environment}

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from layerstore.layer.entry import Kind
 from layerstore.layer.erofs_format import FILE_MODE
-from lstore.cli.format import Columns, Row
+from lstore.cli.format import Columns
+from lstore.cli.template.nodes import Row
 from lstore.engine.browse import Found
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

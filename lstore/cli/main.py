@@ -1,26 +1,28 @@
 """The entry point ``lstore``: global options, then one command, then an exit status.
 
-Nothing here imports the engine: it is opened by the command that needs it.
+Nothing here imports the engine, which the command that needs it opens, or click, which `light` may do without.
 """
+
+from __future__ import annotations
 
 import gc
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
-import click
-
+from lstore.cli import light
 from lstore.cli.errors import EXIT_BROKEN_PIPE, raise_terminated, report
-from lstore.cli.parsing import LazyGroup
 from lstore.cli.session import Session
-from lstore.cli.settings import LOG_LEVELS, Settings, Streams, arm_crash_point, environment, streams
-from lstore.cli.verbs import FAMILIES, VERBS
-from lstore.version import __version__
+from lstore.cli.settings import Settings, arm_crash_point, environment, streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+    from lstore.cli.settings import Streams
 
 _COLLECT_AFTER = 50_000
 """New objects until Python looks for cycles; at its own 700, imports and documents are walked again and again."""
-_SUMMARY = "Pull, keep, stack, build and run container images, without a daemon."
 
 
 def main() -> NoReturn:
@@ -38,13 +40,21 @@ def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, st
     """The exit status of one invocation; whatever happens has been told on the streams."""
     session = Session(streams, Settings(environment=environment))
     try:
-        status = command_line(environment).main(
-            args=list(arguments), prog_name="lstore", obj=session, standalone_mode=False
-        )
+        status = _act(arguments, session)
         streams.out.flush()
     except BaseException as error:  # the last handler of the process: it turns all into a status
         return _abandon(error, session)
-    return status if isinstance(status, int) else 0
+    return status
+
+
+def _act(arguments: Sequence[str], session: Session) -> int:
+    plain = light.parse(arguments, session.settings.environment)
+    if plain is None:
+        from lstore.cli.command_line import invoke
+
+        return invoke(arguments, session)
+    session.configure(plain.globals)
+    return plain.act(session)
 
 
 def _abandon(error: BaseException, session: Session) -> int:
@@ -57,63 +67,6 @@ def _abandon(error: BaseException, session: Session) -> int:
     if status == EXIT_BROKEN_PIPE:
         sys.stdout = sys.stderr = None  # the interpreter would try to flush them once more
     return status
-
-
-def command_line(environment: Mapping[str, str]) -> LazyGroup:
-    """The whole command line; `environment` gives the global options their defaults."""
-    group = LazyGroup("lstore", _SUMMARY, VERBS, FAMILIES)
-    group.params = [
-        click.Option(
-            ["--root"],
-            metavar="DIR",
-            default=environment.get("LSTORE_ROOT"),
-            help="Where the store is, instead of LSTORE_ROOT or the default",
-        ),
-        click.Option(
-            ["--config"],
-            metavar="FILE",
-            default=environment.get("LSTORE_CONFIG"),
-            help="The configuration file, instead of LSTORE_CONFIG or the default",
-        ),
-        click.Option(["--driver"], metavar="NAME", help="How layers are kept, instead of the best way"),
-        click.Option(["-D", "--debug"], is_flag=True, help="Log everything, and show tracebacks"),
-        click.Option(
-            ["-l", "--log-level"], type=click.Choice(LOG_LEVELS), default="warning", help="What to log"
-        ),
-        click.Option(
-            ["-v", "--version"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_print_version,
-            help="Print the version",
-        ),
-    ]
-    group.callback = _globals
-    return group
-
-
-def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        click.echo(f"lstore version {__version__}")
-        context.exit()
-
-
-@click.pass_context
-def _globals(
-    context: click.Context,
-    *,
-    root: str | None,
-    config: str | None,
-    driver: str | None,
-    debug: bool,
-    log_level: str,
-) -> None:
-    session: Session = context.obj
-    session.settings = Settings(root, driver, config, log_level, debug, session.settings.environment)
-    session.start_logging()
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
 
 
 if __name__ == "__main__":

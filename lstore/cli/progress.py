@@ -4,16 +4,20 @@ The drawing (`bars`, with rich) is imported when the first item appears on a ter
 turns out to be none costs nothing.
 """
 
-import threading
-from collections.abc import Iterator
+from __future__ import annotations
+
+from _thread import allocate_lock
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from layerstore.progress import SILENT, Phase, Progress
-from lstore.cli.terminal import Output
+from layerstore.progress import SILENT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layerstore.progress import Phase, Progress
     from lstore.cli.bars import Drawing
+    from lstore.cli.terminal import Output
 
 WORDS: dict[Phase, str] = {
     "waiting": "Waiting",
@@ -50,7 +54,7 @@ class Lines:
 
     def __init__(self, err: Output) -> None:
         self._err = err
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._phases: dict[str, Phase] = {}
 
     def phase(self, key: str, phase: Phase, total: int | None = None) -> None:
@@ -76,10 +80,10 @@ class Bars:
 
     def __init__(self, err: Output) -> None:
         self._err = err
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._drawing: Drawing | None = None
 
-    def _draw(self) -> "Drawing":
+    def _draw(self) -> Drawing:
         if self._drawing is None:
             from lstore.cli.bars import Drawing
 

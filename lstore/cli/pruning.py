@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lstore.cli.options import parse_filters, yes_option
+from lstore.cli.filters import parse_filters
+from lstore.cli.options import yes_option
 from lstore.cli.session import Session
 from lstore.cli.units import human_size, parse_size
 

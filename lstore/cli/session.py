@@ -1,19 +1,23 @@
 """What a command has at hand: settings, streams, the clock, and the engine once it asks for it."""
 
-import logging
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
 import lstore
-from layerstore.errors import LstoreError, UsageError
-from layerstore.progress import Progress
+from layerstore.errors import UsageError
 from lstore.cli.errors import report
 from lstore.cli.progress import open_progress
-from lstore.cli.settings import Settings, Streams
+from lstore.cli.settings import Settings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from layerstore.errors import LstoreError
+    from layerstore.progress import Progress
+    from lstore.cli.flags import Given
+    from lstore.cli.settings import Streams
     from lstore.engine.engine import Engine
 
 MAX_ANSWER = 1024
@@ -27,7 +31,7 @@ class Session:
         self.streams = streams
         self.settings = settings
 
-    def engine(self) -> "Engine":
+    def engine(self) -> Engine:
         """The engine as the settings want it. Touches nothing yet. Raises `UsageError`."""
         chosen = self.settings
         return lstore.open(
@@ -41,6 +45,8 @@ class Session:
 
     def now(self) -> datetime:
         """The present time, for ages."""
+        from datetime import UTC, datetime
+
         return datetime.now(UTC)
 
     def line(self, text: str = "") -> None:
@@ -64,8 +70,22 @@ class Session:
         self.streams.out.flush()
         return self.streams.stdin.readline(MAX_ANSWER).strip().lower() in (b"y", b"yes")
 
+    def configure(self, given: Given) -> None:
+        """Work as the global options say."""
+        self.settings = Settings(
+            given.text("root"),
+            given.text("driver"),
+            given.text("config"),
+            given.text("log_level") or self.settings.log_level,
+            given.is_on("debug"),
+            self.settings.environment,
+        )
+        self.start_logging()
+
     def start_logging(self) -> None:
         """Let the library's log records appear on standard error, from the level of the settings on."""
+        import logging
+
         level = "debug" if self.settings.is_debug else self.settings.log_level
         logging.basicConfig(
             level=logging.getLevelNamesMapping()[level.upper()],

@@ -1,20 +1,24 @@
 """What the environment and the global options say: the only module that reads the environment."""
 
+from __future__ import annotations
+
 import io
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import BinaryIO
 
+from layerstore.value import Value
 from lstore.cli.terminal import Output
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import BinaryIO
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Value):
     """How one invocation is to work. None stands for the engine's own default."""
 
     root: str | None = None
@@ -22,12 +26,11 @@ class Settings:
     config: str | None = None
     log_level: str = "warning"
     is_debug: bool = False
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = _EMPTY
     """The environment, for proxies, credentials and docker's own variables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
+class Streams(Value):
     """Standard input, output and error."""
 
     stdin: BinaryIO

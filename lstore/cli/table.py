@@ -1,6 +1,10 @@
 """Columns as docker lays them out: Go's text/tabwriter with a minimum width of 10 and a padding of 3."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MINIMUM_WIDTH = 10
 PADDING = 3

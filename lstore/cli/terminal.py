@@ -1,15 +1,20 @@
 """Writing text that others chose: no encoding kills the command, no escape sequence reaches a terminal."""
 
-import re
-from typing import BinaryIO, TextIO
+from __future__ import annotations
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO, TextIO
+
+_CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 """C0 without tab and newline, DEL, C1, and the marks that reorder what is shown (CVE-2021-42574)."""
 
 
 def printable(text: str) -> str:
     r"""`text` with its control characters spelled out (``\x1b``), tabs and newlines left."""
-    return _CONTROLS.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+    import re  # not for those who have nothing to say
+
+    return re.sub(_CONTROLS, lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 class Output:

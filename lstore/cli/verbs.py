@@ -4,12 +4,16 @@ A verb lives in ``lstore.cli.commands.<module>`` as the attribute `command`, whi
 verb runs. Docker's management spelling (``lstore image ls``) shares the verb with the short one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from __future__ import annotations
+
+from layerstore.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(Value):
     """One command. A hidden one is an alias that help does not list."""
 
     module: str
@@ -17,8 +21,7 @@ class Verb:
     is_hidden: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Value):
     """Commands about one kind of thing, under its name."""
 
     summary: str

@@ -2,7 +2,6 @@
 
 import errno
 
-import click
 import pytest
 
 from layerstore import errors
@@ -22,7 +21,6 @@ CASES = [
         "lstore: cannot run x: not found\n",
     ),
     (KeyboardInterrupt(), 130, "\n"),
-    (click.Abort(), 130, "\n"),
     (Terminated(), 143, ""),
     (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),
     (MemoryError(), 1, "lstore: out of memory\n"),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from lstore.cli.main import command_line
+from lstore.cli.command_line import command_line
 from lstore.cli.parsing import LazyGroup
 
 _WIDTH = 100

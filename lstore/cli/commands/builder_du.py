@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lstore.cli.format import Columns, Row, list_lines
+from lstore.cli.format import Columns, list_lines
 from lstore.cli.options import format_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
+from lstore.cli.template.nodes import Row
 from lstore.cli.units import human_duration, human_size
 from lstore.cli.verbs import BUILDER_DU
 

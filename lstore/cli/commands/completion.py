@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from lstore.cli.main import command_line
+from lstore.cli.command_line import command_line
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import COMPLETION

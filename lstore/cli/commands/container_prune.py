@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import click
 
+from lstore.cli.filters import parse_filters
 from lstore.cli.moments import parse_moment
-from lstore.cli.options import parse_filters, yes_option
+from lstore.cli.options import yes_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.units import human_size

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lstore.cli.filters import parse_filters
 from lstore.cli.format import object_text
 from lstore.cli.moments import parse_moment
-from lstore.cli.options import parse_filters
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import EVENTS

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lstore.cli.format import Columns, Row, list_lines
-from lstore.cli.options import filter_option, format_option, no_trunc_option, parse_filters
+from lstore.cli.filters import parse_filters
+from lstore.cli.format import Columns, list_lines
+from lstore.cli.options import filter_option, format_option, no_trunc_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.table import align
+from lstore.cli.template.nodes import Row
 from lstore.cli.units import UNKNOWN, age, human_size, timestamp
 from lstore.cli.verbs import IMAGES
 

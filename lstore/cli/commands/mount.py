@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from layerstore.errors import UsageError
-from lstore.cli.format import Columns, Row, list_lines
+from lstore.cli.format import Columns, list_lines
 from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import format_option, no_trunc_option, parse_platform, platform_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
+from lstore.cli.template.nodes import Row
 from lstore.cli.verbs import MOUNT
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from lstore.cli.container_name import CONTAINER_NAME
-from lstore.cli.format import Columns, Row, list_lines
+from lstore.cli.format import Columns, list_lines
 from lstore.cli.options import format_option, no_trunc_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
+from lstore.cli.template.nodes import Row
 from lstore.cli.units import human_binary_size, human_size
 from lstore.cli.verbs import STATS
 

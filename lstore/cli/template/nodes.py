@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 Value = None | bool | int | float | str | Sequence["Value"] | Mapping[str, "Value"]
 """What templates compute with: the same shapes as JSON."""
+Row = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
