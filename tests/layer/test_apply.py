@@ -467,7 +467,9 @@ def test_an_attribute_that_the_kernel_finds_malformed_is_the_layers_fault(
 ) -> None:
     stack.add(make_tar([Member("f", xattrs={"security.capability": b"x"})]))
 
-    with pytest.raises(InvalidLayer, match=r"'f' the attribute 'security.capability': its value is malformed"):
+    with pytest.raises(
+        InvalidLayer, match=r"'f' the attribute 'security.capability': its value is malformed"
+    ):
         write(stack, tmp_path / "ours")
 
 
