@@ -4,21 +4,27 @@ Work is a set of *items*, each named by a key that is stable for the whole opera
 digest, say). Methods may be called from any thread and return at once.
 """
 
-from typing import Literal, Protocol
+from __future__ import annotations
 
-Phase = Literal[
-    "waiting",
-    "downloading",
-    "resuming",
-    "uploading",
-    "reading",
-    "writing",
-    "verifying",
-    "unpacking",
-    "done",
-    "exists",
-    "mounted",
-]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is not free, and this is on the path that starts a container
+    from typing import Literal, Protocol
+
+    Phase = Literal[
+        "waiting",
+        "downloading",
+        "resuming",
+        "uploading",
+        "reading",
+        "writing",
+        "verifying",
+        "unpacking",
+        "done",
+        "exists",
+        "mounted",
+    ]
+else:
+    Protocol, Phase = object, str
 
 
 class Progress(Protocol):

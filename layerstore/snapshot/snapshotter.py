@@ -15,7 +15,7 @@ from contextlib import suppress
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import move
 from layerstore.disk.trees import remove_tree, remove_trees, sync_tree
-from layerstore.errors import Conflict, InvalidInput, NotFound, StoreDamaged, storage_error
+from layerstore.errors import InvalidInput, NotFound, StoreDamaged, storage_error
 from layerstore.mount import MountStack
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor
@@ -23,8 +23,9 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.document import as_text, dump, items, parse_object
 from layerstore.oci.manifest import MAX_LAYERS, Manifest
 from layerstore.progress import SILENT, Progress
+from layerstore.snapshot.active import PARENT, make_active, stack_at
 from layerstore.snapshot.chain import chain_id
-from layerstore.snapshot.driver import Driver
+from layerstore.snapshot.driver import Driver, RootAttributes
 from layerstore.snapshot.unpack import unpack_blob
 from layerstore.store.layout import parse_name
 from layerstore.store.staging import staged
@@ -126,33 +127,20 @@ class Snapshotter:
 
         Raises `Conflict` where there is one of that key, `StorageError`.
         """
-        path = self._active(key)
-        try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            os.mkdir(path, 0o711)
-            with open(os.path.join(path, "parent"), "wb") as stream:
-                stream.write(dump({"diff_ids": [str(each) for each in diff_ids]}))
-            os.mkdir(os.path.join(path, "work"), 0o700)
-            self._make_upper(os.path.join(path, "upper"), diff_ids)
-        except FileExistsError as error:
-            raise Conflict(f"snapshot {key!r} exists already") from error
-        except OSError as error:
-            raise storage_error(error, f"prepare snapshot {path}") from error
+        make_active(self._active(key), parent_document(diff_ids), self.root(diff_ids))
         return self.mounts(key)
 
-    def _make_upper(self, path: str, diff_ids: Sequence[Digest]) -> None:
-        """An upper directory that looks as the root below it, which it covers."""
-        root = self.driver.root(self._layers(diff_ids), self._committed(diff_ids))
-        os.mkdir(path, 0o700)
-        os.chown(path, root.uid, root.gid)
-        os.chmod(path, root.mode)
+    def root(self, diff_ids: Sequence[Digest]) -> RootAttributes:
+        """What the root directory of these layers has, whose committed snapshot is there."""
+        return self.driver.root(self._layers(diff_ids), self._committed(diff_ids))
+
+    def needed(self, diff_ids: Sequence[Digest]) -> tuple[str, ...]:
+        """The directories that `has` looks for."""
+        return (self._committed(diff_ids), *self._layers(diff_ids))
 
     def mounts(self, key: str) -> MountStack:
         """The stack of the active snapshot `key`. Raises `NotFound`."""
-        path = self._active(key)
-        view = self.view(self.parent(key))
-        upper, work = os.path.join(path, "upper"), os.path.join(path, "work")
-        return MountStack(view.lowers, upper, work, view.userxattr)
+        return stack_at(self._active(key), self.view(self.parent(key)))
 
     def remove(self, key: str) -> None:
         """Remove the active snapshot `key` with all that was written to it. Idempotent."""
@@ -195,7 +183,7 @@ class Snapshotter:
     def parent(self, key: str) -> tuple[Digest, ...]:
         """The layers that the active snapshot `key` stands on. Raises `NotFound`, `StoreDamaged`."""
         try:
-            with open(os.path.join(self._active(key), "parent"), "rb") as stream:
+            with open(os.path.join(self._active(key), PARENT), "rb") as stream:
                 source = parse_object(stream.read(_MAX_PARENT), "snapshot parent")
             return items(source, "diff_ids", lambda value: Digest.parse(as_text(value)), limit=MAX_LAYERS)
         except FileNotFoundError as error:
@@ -217,3 +205,8 @@ class Snapshotter:
         if not key or "/" in key or key.startswith("."):
             raise NotFound(f"no snapshot {key!r}")
         return os.path.join(self._store.layout.snapshots, _ACTIVE, key)
+
+
+def parent_document(diff_ids: Sequence[Digest]) -> bytes:
+    """What an active snapshot on these layers says that it stands on."""
+    return dump({"diff_ids": [str(each) for each in diff_ids]})

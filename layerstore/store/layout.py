@@ -14,29 +14,30 @@ ROOT/build-cache/             what builds made and may use again: `layerstore.bu
 ROOT/leases/                  holds of running processes against collection
 """
 
+from __future__ import annotations
+
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 
 from layerstore.disk import locks
 from layerstore.disk.publish import make_directories, sync_directory, write_file
 from layerstore.errors import InvalidDigest, StoreDamaged, storage_error
-from layerstore.oci.digest import Digest
-from layerstore.oci.document import dump
+from layerstore.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from layerstore.oci.digest import Digest
 
 FORMAT = b"1\n"
-IMAGE_LAYOUT = dump({"imageLayoutVersion": "1.0.0"})
-EMPTY_INDEX = dump(
-    {"manifests": [], "mediaType": "application/vnd.oci.image.index.v1+json", "schemaVersion": 2}
-)
+IMAGE_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+EMPTY_INDEX = b'{"manifests":[],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}'
 _PASSABLE = 0o711
 """Mode of the root: containers with mapped ids must be able to pass through, not to list."""
 _PRIVATE = 0o700
 """Mode of what holds images' files: their set-uid programs are nothing for local users (CVE-2021-41091)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Value):
     """The paths of the store at `root`, an absolute path."""
 
     root: str
@@ -176,6 +177,8 @@ class Layout:
 
 def parse_name(name: str) -> Digest | None:
     """The digest that the entry `name` of ``ingest/`` or ``layers/`` stands for; None for other names."""
+    from layerstore.oci.digest import Digest  # noqa: PLC0415 - a launcher needs the paths alone
+
     algorithm, _, encoded = name.partition("-")
     try:
         return Digest(algorithm, encoded)

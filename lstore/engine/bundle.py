@@ -10,7 +10,8 @@ from layerstore.errors import Conflict, storage_error
 from layerstore.progress import SILENT
 from layerstore.snapshot.directory import DirectoryDriver
 from lstore.engine.containers import places
-from lstore.engine.containers.create import find_image
+from lstore.engine.containers.find_image import find_image
+from lstore.engine.containers.image_facts import facts_of
 from lstore.engine.containers.request import configure
 from runner.bundle import writing
 from runner.bundle.config import ROOT
@@ -35,7 +36,11 @@ def bundle(engine: Engine, request: ContainerRequest, directory: str, *, progres
     manifest, image = find_image(engine, request, progress)
     identifier = os.path.basename(path)
     config = configure(
-        request, image, identifier=identifier, name=identifier, find=lambda text: places.find(engine, text).id
+        request,
+        facts_of(image),
+        identifier=identifier,
+        name=identifier,
+        find=lambda text: places.find(engine, text).id,
     )
     engine.snapshotter.ensure_layers(manifest.layers, image.diff_ids, progress)
     _make_empty(path)

@@ -4,54 +4,84 @@ Verbs live in modules of their own and take the parts they need; an `Engine` hol
 heavy is imported before it is needed (design.md, promise 8).
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from layerstore.errors import UsageError
-from layerstore.oci.platform import Platform
-from layerstore.progress import SILENT, Progress
-from layerstore.snapshot.choice import DriverChoice, choose_driver
-from layerstore.snapshot.snapshotter import Snapshotter
-from layerstore.store.store import Store, open_store
+from layerstore.progress import SILENT
+from layerstore.store.layout import Layout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from layerstore.oci.platform import Platform
+    from layerstore.progress import Progress
+    from layerstore.snapshot.choice import DriverChoice
+    from layerstore.snapshot.snapshotter import Snapshotter
+    from layerstore.store.store import Store
     from registry_client.client import Client
 
 SYSTEM_ROOT = "/var/lib/lstore"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
 class Engine:
     """One store and the ways in and out of it."""
 
-    root: str
-    driver: str | None = None
-    config: str | None = None
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    platform: Platform = field(default_factory=lambda: Platform.host(os.uname().machine))
+    def __init__(
+        self,
+        root: str,
+        driver: str | None = None,
+        config: str | None = None,
+        environment: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        self.root = root
+        self.driver = driver
+        self.config = config
+        self.environment = environment
+
+    @cached_property
+    def platform(self) -> Platform:
+        """What images have to run on."""
+        from layerstore.oci.platform import Platform
+
+        return Platform.host(os.uname().machine)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where things lie in the store, which is made where it is missing. Raises `StorageError`, `StoreDamaged`."""
+        layout = Layout(os.path.abspath(self.root))
+        layout.create()
+        return layout
 
     @cached_property
     def store(self) -> Store:
         """The store, made where it is missing. Raises `StorageError`, `StoreDamaged`."""
+        from layerstore.store.store import open_store
+
         return open_store(self.root, self.platform)
 
     @cached_property
     def driver_choice(self) -> DriverChoice:
         """Which driver is used, and why. Raises `UsageError`, `MissingFeature`."""
+        from layerstore.snapshot.choice import choose_driver
+
         return choose_driver(self.driver)
 
     @cached_property
     def snapshotter(self) -> Snapshotter:
         """The store's snapshots."""
+        from layerstore.snapshot.snapshotter import Snapshotter
+
         return Snapshotter(self.store, self.driver_choice.driver)
 
     @contextmanager
-    def registries(self, progress: Progress = SILENT) -> Iterator["Client"]:
+    def registries(self, progress: Progress = SILENT) -> Iterator[Client]:
         """A client of all registries, as configured; closed at the end of the block."""
         from lstore.engine.registries import open_client
 

@@ -127,11 +127,11 @@ class Lstore:
         return mine
 
     def leftovers(self) -> list[str]:
-        """What is there of containers beside the log of events."""
+        """What is there of containers, beside the log of events and the images that are ready."""
         found = [
             str(path)
             for path in (self.root / "containers").glob("*")
-            if path.name[:6] not in ("names", "events")
+            if not path.name.removeprefix(".tmp-").startswith(("names", "events", "ready"))
         ]
         for directory in ("containers/names", "snapshots/active"):
             found += [str(path) for path in (self.root / directory).glob("*")]

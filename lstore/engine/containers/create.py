@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import os
 
-from layerstore.content import read_document, read_manifest
-from layerstore.disk import locks
-from layerstore.errors import Conflict, NotFound, UnsupportedContent
-from layerstore.oci.config import ImageConfig
-from layerstore.oci.manifest import Manifest
-from layerstore.oci.reference import Reference
+from layerstore.errors import Conflict
 from layerstore.progress import SILENT
-from lstore.engine import catalog
-from lstore.engine.containers import names, places
+from lstore.engine.containers import names, places, ready
 from lstore.engine.containers.removal import remove_files
 from lstore.engine.containers.request import configure
 from runner import events
@@ -24,7 +18,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from layerstore.disk.locks import FileLock
+    from layerstore.mount import MountStack
     from layerstore.progress import Progress
+    from lstore.engine.containers.ready import Ready
     from lstore.engine.containers.request import ContainerRequest
     from lstore.engine.engine import Engine
 
@@ -38,9 +34,12 @@ class Created:
     As a context manager: what is neither kept nor started in the block is removed at its end.
     """
 
-    def __init__(self, engine: Engine, home: Home, config: ContainerConfig, lock: FileLock) -> None:
+    def __init__(
+        self, engine: Engine, home: Home, config: ContainerConfig, stack: MountStack, lock: FileLock
+    ) -> None:
         self.home = home
         self.config = config
+        self.stack = stack
         self.lock = lock
         self._engine = engine
 
@@ -80,7 +79,7 @@ def begin(engine: Engine, request: ContainerRequest, progress: Progress = SILENT
     """All of `create` but its last step, for those who start the container at once."""
     if request.name is not None:
         places.check_name(request.name)
-    manifest, image = find_image(engine, request, progress)
+    image = _ready(engine, request, progress)
     containers = places.containers_of(engine)
     home = Home(containers, os.urandom(_ID_BYTES).hex())
     lock = home.make()
@@ -88,41 +87,20 @@ def begin(engine: Engine, request: ContainerRequest, progress: Progress = SILENT
     try:
         name = _reserve(containers, request.name, home.id)
         config = configure(
-            request, image, identifier=home.id, name=name, find=lambda text: places.find(engine, text).id
+            request,
+            image.facts,
+            identifier=home.id,
+            name=name,
+            find=lambda text: places.find(engine, text).id,
         )
         home.write_config(config)
-        _prepare(engine, home.id, manifest, image, progress)
+        stack = _prepare(engine, home.id, request, image, progress)
     except BaseException:
         _discard(engine, home, name)
         lock.close()
         raise
     events.record(containers, "create", config)
-    return Created(engine, home, config, lock)
-
-
-def find_image(engine: Engine, request: ContainerRequest, progress: Progress) -> tuple[Manifest, ImageConfig]:
-    """Manifest and configuration of the image, pulled first where the policy says so."""
-    platform = request.platform or engine.platform
-    if request.pull == "always":
-        _pull(engine, request, progress)
-    try:
-        image = catalog.find(engine.store, request.image, platform)
-    except NotFound:
-        if request.pull == "never":
-            raise
-        progress.note(f"Unable to find image '{request.image}' locally")
-        _pull(engine, request, progress)
-        image = catalog.find(engine.store, request.image, platform)
-    manifest = read_manifest(engine.store.blobs, image.descriptor)
-    if not isinstance(manifest, Manifest) or not manifest.is_image:
-        raise UnsupportedContent(f"{request.image} is an artifact, which cannot be run")
-    return manifest, ImageConfig.parse(read_document(engine.store.blobs, manifest.config))
-
-
-def _pull(engine: Engine, request: ContainerRequest, progress: Progress) -> None:
-    from lstore.engine.pull import pull
-
-    pull(engine, Reference.parse(request.image), platform=request.platform, progress=progress)
+    return Created(engine, home, config, stack, lock)
 
 
 def _reserve(containers: str, wanted: str | None, identifier: str) -> str:
@@ -139,13 +117,26 @@ def _reserve(containers: str, wanted: str | None, identifier: str) -> str:
     raise Conflict("cannot find a free name for the container", hint="lstore run --name NAME …")
 
 
+def _ready(engine: Engine, request: ContainerRequest, progress: Progress) -> Ready:
+    """The image with its snapshot: as it was last time, where that still holds."""
+    found = ready.recall(engine, ready.words(engine, request)) if request.pull != "always" else None
+    return found or _make_ready(engine, request, progress)
+
+
+def _make_ready(engine: Engine, request: ContainerRequest, progress: Progress) -> Ready:
+    from lstore.engine.containers.find_image import make_ready
+
+    return make_ready(engine, request, progress)
+
+
 def _prepare(
-    engine: Engine, identifier: str, manifest: Manifest, image: ImageConfig, progress: Progress
-) -> None:
-    """The container's snapshot. Its layers cannot be collected between a look at them and the hold on them."""
-    while True:
-        engine.snapshotter.ensure(manifest, image, progress)
-        with locks.shared(engine.store.layout.lock):
-            if engine.snapshotter.has(image.diff_ids):
-                engine.snapshotter.prepare(identifier, image.diff_ids)
-                return
+    engine: Engine, identifier: str, request: ContainerRequest, image: Ready, progress: Progress
+) -> MountStack:
+    """The container's snapshot, and what is mounted of it."""
+    stack = ready.prepare(engine, image, identifier)
+    while stack is None:  # a collection or a repair was faster
+        again = _make_ready(engine, request, progress)
+        if again.facts != image.facts:
+            raise Conflict(f"{request.image} was replaced while a container of it was made")
+        stack = ready.prepare(engine, again, identifier)
+    return stack

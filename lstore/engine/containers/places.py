@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from layerstore.errors import Conflict, NotFound, UsageError
 from runner.home import Home, named
@@ -14,17 +13,19 @@ if TYPE_CHECKING:
 
 ID_LENGTH = 64
 _HEX = frozenset("0123456789abcdef")
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}\Z")
+_ALPHANUMERIC = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_IN_NAMES = _ALPHANUMERIC | frozenset("_.-")
+_LONGEST_NAME = 128
 
 
 def containers_of(engine: Engine) -> str:
     """The directory of all containers."""
-    return engine.store.layout.containers
+    return engine.layout.containers
 
 
 def snapshot_of(engine: Engine, identifier: str) -> str:
     """The directory of what a container wrote."""
-    return os.path.join(engine.store.layout.snapshots, "active", identifier)
+    return os.path.join(engine.layout.snapshots, "active", identifier)
 
 
 def homes(engine: Engine) -> list[Home]:
@@ -44,9 +45,14 @@ def is_id(text: str) -> bool:
 
 def check_name(name: str) -> str:
     """`name`, which a container may have. Raises `UsageError`."""
-    if not _NAME.match(name):
+    if not _is_name(name):
         raise UsageError(f"invalid container name {name[:128]!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed")
     return name
+
+
+def _is_name(text: str) -> bool:
+    """[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}, without ``re``."""
+    return 1 < len(text) <= _LONGEST_NAME and text[0] in _ALPHANUMERIC and _IN_NAMES.issuperset(text)
 
 
 def find(engine: Engine, text: str) -> Home:
@@ -57,7 +63,7 @@ def find(engine: Engine, text: str) -> Home:
     containers = containers_of(engine)
     if is_id(text) and os.path.isdir(os.path.join(containers, text)):
         return Home(containers, text)
-    identifier = named(containers, text.removeprefix("/")) if _NAME.match(text.removeprefix("/")) else None
+    identifier = named(containers, text.removeprefix("/")) if _is_name(text.removeprefix("/")) else None
     if identifier is not None:
         return Home(containers, identifier)
     found = [home for home in homes(engine) if text and home.id.startswith(text)]

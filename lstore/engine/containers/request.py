@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
 
-    from layerstore.oci.config import ImageConfig
-    from layerstore.oci.document import Json, Object
+    from layerstore.oci.document import Json
     from layerstore.oci.platform import Platform
+    from lstore.engine.containers.image_facts import ImageFacts
     from runner.spec import Network
 
     Policy = Literal["missing", "always", "never"]
@@ -78,7 +78,7 @@ class ContainerRequest(Value):
 
 def configure(
     request: ContainerRequest,
-    image: ImageConfig,
+    image: ImageFacts,
     *,
     identifier: str,
     name: str,
@@ -88,13 +88,12 @@ def configure(
 
     Raises `UsageError`, `MissingFeature`, `NotFound`.
     """
-    defaults = image.defaults
-    entrypoint, command = _words(request, defaults.entrypoint, defaults.cmd)
+    entrypoint, command = _words(request, image.entrypoint, image.cmd)
     spec = ProcessSpec(
         args=(*entrypoint, *command),
-        env=(*defaults.env, *(("TERM=xterm",) if request.has_terminal else ()), *request.env),
-        cwd=request.cwd or defaults.working_dir or "/",
-        user=request.user if request.user is not None else defaults.user,
+        env=(*image.env, *(("TERM=xterm",) if request.has_terminal else ()), *request.env),
+        cwd=request.cwd or image.working_dir or "/",
+        user=request.user if request.user is not None else image.user,
         hostname=request.hostname or identifier[:_HOSTNAME_LENGTH],
         is_read_only=request.is_read_only,
         has_init=request.has_init,
@@ -105,8 +104,8 @@ def configure(
         name=name,
         created_ns=time.time_ns(),
         image=request.image,
-        image_id=str(image.image_id),
-        diff_ids=tuple(map(str, image.diff_ids)),
+        image_id=image.image_id,
+        diff_ids=image.diff_ids,
         spec=spec,
         entrypoint=tuple(entrypoint),
         command=tuple(command),
@@ -114,14 +113,14 @@ def configure(
         has_terminal=request.has_terminal,
         has_input=request.has_input,
         closes_input=request.has_input and not request.is_detached,
-        labels={**(defaults.labels or {}), **request.labels},
-        stop_signal=parse_signal(request.stop_signal or defaults.stop_signal or "SIGTERM"),
+        labels={**dict(image.labels), **request.labels},
+        stop_signal=parse_signal(request.stop_signal or image.stop_signal or "SIGTERM"),
         stop_timeout=10 if request.stop_timeout is None else request.stop_timeout,
         restart=RestartPolicy.parse(request.restart),
         is_removed_at_end=request.is_removed_at_end,
         log_size=request.log_size,
         log_files=request.log_files,
-        health=_health(request.health, image.document),
+        health=_health(request.health, image.healthcheck),
     )
 
 
@@ -134,11 +133,8 @@ def _words(
     return entrypoint, request.command or command
 
 
-def _health(request: HealthRequest, document: Object) -> HealthCheck | None:
+def _health(request: HealthRequest, image: Mapping[str, Json]) -> HealthCheck | None:
     """The request's check over the image's ``Healthcheck`` (docker's image-spec, v1.2)."""
-    config = document.get("config")
-    found = config.get("Healthcheck") if isinstance(config, dict) else None
-    image: Mapping[str, Json] = found if isinstance(found, dict) else {}
     if request.is_off:
         return None
     args = ("/bin/sh", "-c", request.command) if request.command else _test(image.get("Test"))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import _socket
 
     from layerstore.disk.locks import FileLock
+    from layerstore.mount import MountStack
     from lstore.engine.engine import Engine
     from runner.container import ContainerConfig
     from runner.home import Home
@@ -53,7 +54,8 @@ def start(engine: Engine, text: str, client: FirstClient | None = None) -> None:
                 raise Conflict(f"{container.config.name} runs already", hint=f"lstore attach {text}")
             return
         try:
-            launch(engine, container.home, container.home.config(), lock, client)
+            stack = engine.snapshotter.mounts(container.home.id)
+            launch(engine, Startable(container.home, container.home.config(), stack, lock), client)
         except LaunchError as error:
             container.home.write_state(state.but(exit_code=error.exit_status, error=error.message))
             raise
@@ -61,25 +63,33 @@ def start(engine: Engine, text: str, client: FirstClient | None = None) -> None:
         lock.close()
 
 
-def launch(
-    engine: Engine, home: Home, config: ContainerConfig, lock: FileLock, client: FirstClient | None
-) -> None:
-    """Start a monitor for the container in `home`, whose `lock` the caller holds, and see the process started.
+class Startable(Value):
+    """A container that does not run: its directory, its `lock`, which the caller holds, and what is to be mounted."""
+
+    home: Home
+    config: ContainerConfig
+    stack: MountStack
+    lock: FileLock
+
+
+def launch(engine: Engine, container: Startable, client: FirstClient | None) -> None:
+    """Start a monitor for the container, and see the process started.
 
     The monitor holds the lock, too, until the state says that the container runs: so the death of the caller
     at any moment leaves either that or nothing. Raises `LaunchError`.
     """
+    home, config = container.home, container.config
     wanted = Order(
         config,
         home.state(),
-        engine.snapshotter.mounts(home.id),
+        container.stack,
         places.containers_of(engine),
         places.snapshot_of(engine, home.id),
         client is not None,
         client.rows if client else 0,
         client.columns if client else 0,
     )
-    report = _run_monitor(wanted, lock.fileno(), client)
+    report = _run_monitor(wanted, container.lock.fileno(), client)
     if not report:
         raise LaunchError(f"cannot start {config.name}: its monitor ended", hint="lstore ps --all")
     if report != STARTED:
