@@ -143,6 +143,7 @@ def test_kills_at_random_moments_leave_nothing(lstore: Lstore) -> None:
         launcher.kill()
         launcher.wait()
         lstore.call("rm", "-f", name)
+        lstore.call("system", "restore")
 
         assert lstore.leftovers() == [], (number, hits_monitor)
     assert processes_of(lstore) == []
