@@ -27,7 +27,7 @@ check: $(VENV)/.development  ## lint, format, types and import contracts
 test: $(VENV)/.development  ## install what the tests need, then check, then run them with coverage
 	.ci/install-packages
 	$(MAKE) check
-	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	scratch=$$(mktemp -d) && chmod 711 "$$scratch" && trap 'rm -rf "$$scratch"' EXIT && \
 		PYTEST_DEBUG_TEMPROOT=$$scratch $(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
 
 bench: $(VENV)/.runtime  ## measure lstore beside other tools, and write docs/performance.md (ROUNDS=3)
