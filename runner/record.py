@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CLASS = "class"
 _SET = "set"
+_MAPPING = "mapping"  # kept inside one of ours, as its keys are anybody's, "class" among them
 
 
 def dump(value: Value) -> bytes:
@@ -85,6 +86,8 @@ def _plain(value: object) -> object:
         return {_CLASS: _SET, "items": sorted(value)}
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {_CLASS: _MAPPING, "items": value}
     return value
 
 
@@ -93,9 +96,9 @@ def _value(plain: object, known: dict[str, type[Value]]) -> object:
         return tuple(_value(each, known) for each in plain)
     if not isinstance(plain, dict):
         return plain
-    if _CLASS not in plain:
-        return plain
     name = plain.pop(_CLASS)
     if name == _SET:
         return frozenset(plain["items"])
+    if name == _MAPPING:
+        return plain["items"]
     return known[name](**{field: _value(each, known) for field, each in plain.items()})

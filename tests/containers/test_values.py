@@ -172,13 +172,15 @@ def test_signals_that_are_none_are_refused(text: str) -> None:
 
 def test_a_container_survives_its_record() -> None:
     spec = ProcessSpec(("a", "\udcff", "ä"), env=("A=1",), mounts=(Mount("/m", "/s", is_read_only=True),))
+    labels = {"a": "b", "class": "HealthCheck", "items": "x"}  # what the record calls its own, too
     config = ContainerConfig(
-        "0" * 64, "n", 5, "i", "sha256:0", (), spec, labels={"a": "b"}, health=HealthCheck(("true",))
+        "0" * 64, "n", 5, "i", "sha256:0", (), spec, labels=labels, health=HealthCheck(("true",))
     )
 
     raw = record.dump(config)
 
     assert record.load(raw, ContainerConfig, INNER, "it") == config
+    assert record.unpack(record.pack(config), ContainerConfig, INNER) == config
     assert raw.isascii()
 
 
