@@ -3,7 +3,7 @@
 Destinations are resolved in the `RootTree` that the layer goes on top of, sources come by `Selection`. Rules
 are BuildKit's: a directory's content goes into the destination, a file to it or into it; parents are made,
 what is there as a directory stays one. Times are `FILE_TIME`: a layer's digest says what was copied, not
-when it was checked out (docs/adr/0007-copied-files-have-one-time.md).
+when it was checked out (docs/adr/0006-copied-files-have-one-time.md).
 """
 
 import os

@@ -2,7 +2,7 @@
 
 Members are encoded, hashed, written and indexed as they come; nothing is read back, and nothing is packed
 twice. The layer's blob is its tar itself, uncompressed, and a second name of the same file
-(docs/adr/0006-built-layers-are-not-compressed.md): equal members give equal digests on every machine.
+(docs/adr/0005-built-layers-are-not-compressed.md): equal members give equal digests on every machine.
 """
 
 import os

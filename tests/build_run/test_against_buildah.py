@@ -1,6 +1,6 @@
 """The same Dockerfiles with Debian's buildah: equal configurations, equal trees, path by path.
 
-Left out of the comparison: times (ours are one, docs/adr/0007), the order of layers, and what only one of both
+Left out of the comparison: times (ours are one, docs/adr/0006), the order of layers, and what only one of both
 writes into a configuration. Where buildah 1.28 lacks a feature, `test_features` has the expectation.
 """
 
