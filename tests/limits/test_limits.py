@@ -41,9 +41,9 @@ def settings(containers: Containers, limits: dict[str, int | str], *files: str) 
 
 
 def test_a_limit_of_memory_ends_who_passes_it(containers: Containers) -> None:
-    script = "head -c 100m /dev/zero | tail > /dev/null; echo $?"
+    script = "head -c 300m /dev/zero | tail > /dev/null; echo $?"
 
-    outcome = containers.run("sh", "-c", script, limits={"memory": 20 * MEBI})
+    outcome = containers.run("sh", "-c", script, limits={"memory": 96 * MEBI})
 
     assert outcome.output == "137\n", outcome
 
@@ -125,7 +125,7 @@ def test_the_container_is_the_root_of_its_own_view(containers: Containers) -> No
 
 
 def test_nothing_is_left_of_a_group(containers: Containers) -> None:
-    assert containers.run("true", limits={"memory": 20 * MEBI}).status == 0
+    assert containers.run("true", limits={"memory": 96 * MEBI}).status == 0
 
     assert [place for place in group_of(containers).places if os.path.exists(place)] == []
 
@@ -232,7 +232,7 @@ def test_usage_is_what_was_used(containers: Containers) -> None:
 
 def test_limits_change_while_the_container_runs(containers: Containers) -> None:
     with containers.start(
-        "echo ready; while :; do sleep 0.05; done", limits={"memory": 32 * MEBI}
+        "echo ready; while :; do sleep 0.05; done", limits={"memory": 96 * MEBI}
     ) as launcher:
         assert launcher.stdout is not None
         launcher.stdout.readline()
