@@ -7,8 +7,8 @@ import pytest
 from fixtures.crash.zygote import Zygote
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
-    """One per worker."""
+    """One per module, and not per worker: its pipes are open to all that runs in between."""
     with Zygote() as running:
         yield running
