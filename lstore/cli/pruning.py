@@ -83,11 +83,15 @@ def choice_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def show_pruned(session: Session, pruned: "Pruned") -> None:
     """Name what went, and the space that it gave back; say so where damage kept anything from going."""
+    if pruned.containers:
+        session.line("Deleted Containers:")
+        session.lines(pruned.containers)
+        session.line()
     if pruned.events:
         session.line("Deleted Images:")
         session.lines(_lowered(str(event)) for event in pruned.events)
         session.line()
-    session.line(f"Total reclaimed space: {human_size(pruned.plan.usage.size)}")
+    session.line(f"Total reclaimed space: {human_size(pruned.size)}")
     for reason in pruned.plan.damage:
         session.streams.err.line(f"lstore: nothing was collected: {reason}")
         session.streams.err.line("  try: lstore fsck --repair")

@@ -9,10 +9,12 @@ from layerstore.build.cache import BuildCache
 from layerstore.disk.trees import Meter
 from layerstore.oci.digest import Digest
 from layerstore.snapshot.chain import chain_id
+from layerstore.snapshot.views import open_views
 from layerstore.store.gc import Plan
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import plan
+from lstore.engine.containers.users import User, users
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -31,12 +33,16 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class ImageUsage:
-    """The bytes on disk of one image that others need too, and that it alone needs."""
+    """The bytes on disk of one image that others need too, and that it alone needs.
+
+    `containers` were made of it; it is active also while it is mounted or a build stands on it.
+    """
 
     image: Image
     shared: int
     unique: int
     containers: int
+    is_active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +60,45 @@ def disk_usage(engine: "Engine") -> DiskUsage:
     with store.locked():
         leftover = plan(store, engine.snapshotter, with_ingests=True)
         images = catalog.images(store, store.refs.read())
-        stacks = engine.snapshotter.held_stacks()
-    return _Survey(engine, leftover, images, stacks).usage()
+        uses = _Uses(
+            users(engine.layout.containers),
+            frozenset(view.id for view in open_views(store.layout).mounted()),
+            frozenset(BuildCache(store.layout).held_stacks()),
+        )
+    return _Survey(engine, leftover, images, uses).usage()
+
+
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    """What stands on images: containers, the ids that are mounted, the stacks that builds at work read."""
+
+    containers: tuple[User, ...]
+    mounted: frozenset[str]
+    building: frozenset[tuple[Digest, ...]]
+
+    def containers_of(self, image: Image) -> int:
+        return sum(user.image_id == str(image.id) for user in self.containers)
+
+    def is_active(self, image: Image) -> bool:
+        is_built_on = image.config is not None and image.config.diff_ids in self.building
+        return is_built_on or str(image.id) in self.mounted or self.containers_of(image) > 0
 
 
 class _Survey:
     """The paths of everything, each measured once; a file with names in two of them counts for the first."""
 
     def __init__(
-        self, engine: "Engine", leftover: Plan, images: tuple[Image, ...], stacks: set[tuple[Digest, ...]]
+        self,
+        engine: "Engine",
+        leftover: Plan,
+        images: tuple[Image, ...],
+        uses: _Uses,
     ) -> None:
         self._layout = engine.store.layout
         self._driver = engine.driver_choice.driver.name
         self._leftover = leftover
         self._images = images
-        self._stacks = stacks
+        self._uses = uses
         self._keys = engine.snapshotter.active()
         self._meter = Meter()
         self._sizes: dict[str, int] = {}
@@ -107,10 +137,16 @@ class _Survey:
         return (*left.manifests, *left.blobs, *left.layers, *left.snapshots, *left.strays)
 
     def _kind_of_containers(self) -> Kind:
-        layout, count = self._layout, len(self._keys)
+        """Those that run are active; what the others take comes back by a prune."""
+        layout = self._layout
         homes = (os.path.join(layout.snapshots, "active"), layout.containers)
-        size = self._measure(os.path.join(home, key) for home in homes for key in self._keys)
-        return Kind("Containers", count, count, size, 0)
+        running = {user.id for user in self._uses.containers if user.is_running}
+        idle = [key for key in self._keys if key not in running]
+        size, reclaimable = (
+            self._measure(os.path.join(home, key) for home in homes for key in keys)
+            for keys in (self._keys, idle)
+        )
+        return Kind("Containers", len(self._keys), len(self._keys) - len(idle), size, reclaimable)
 
     def _kind_of_build_cache(self) -> Kind:
         """Records of finished steps, with the layers that no image has, and cache mounts."""
@@ -122,7 +158,7 @@ class _Survey:
         return Kind("Build Cache", len(cache.records()), 0, size, size)
 
     def _kind_of_images(self, usages: tuple[ImageUsage, ...]) -> Kind:
-        active = [each for each in usages if each.containers]
+        active = [each for each in usages if each.is_active]
         paths = {path for each in usages for path in self._paths(each.image)}
         needed = {path for each in active for path in self._paths(each.image)}
         size = self._measure(sorted(paths))
@@ -139,8 +175,7 @@ class _Survey:
         paths = self._paths(image)
         shared = self._measure(path for path in paths if owners[path] > 1)
         unique = self._measure(path for path in paths if owners[path] == 1)
-        diff_ids = image.config.diff_ids if image.config is not None else ()
-        return ImageUsage(image, shared, unique, int(diff_ids in self._stacks))
+        return ImageUsage(image, shared, unique, self._uses.containers_of(image), self._uses.is_active(image))
 
     def _paths(self, image: Image) -> tuple[str, ...]:
         """Blobs, indexes that hold it, uncompressed layers and snapshot of `image`."""

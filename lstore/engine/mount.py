@@ -31,7 +31,9 @@ from layerstore.progress import SILENT, Progress
 from layerstore.snapshot.overlay import attach, detach
 from layerstore.snapshot.views import View, Views, is_mount_point, open_views, own_namespace, processes_in
 from lstore.engine import catalog
+from lstore.engine.containers.places import is_name
 from lstore.engine.user_namespace import opened_user_namespace
+from runner.home import named
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -47,7 +49,7 @@ _DETACHED = CrashPoint("umount: detached, still recorded")
 
 @dataclass(frozen=True, slots=True)
 class MountRequest:
-    """What is to be seen, an image or the id of a container, and how.
+    """What is to be seen, an image or a container by its name or id, and how.
 
     Without `target`, an existing directory, one is made below the store's root. With `ids`, what is owned by an
     id inside is seen with the one outside.
@@ -101,7 +103,7 @@ def unmount(engine: "Engine", text: str) -> View:
     """
     views = open_views(engine.store.layout)
     with engine.store.locked():
-        view = _named(views.mounted(), text)
+        view = _named(views.mounted(), text, _whole_id(engine, text))
         _take_down(views, view)
     return view
 
@@ -158,13 +160,23 @@ def _subject(engine: "Engine", request: MountRequest, progress: Progress) -> Ite
 
 
 def _container(engine: "Engine", text: str) -> str | None:
-    """The container whose id starts with `text`; an image of that name comes first."""
-    if len(text) < _SHORTEST_PREFIX or catalog.named(engine.store.refs.read(), text):
+    """The container that is called `text`, or whose id starts with it; an image of that name comes first."""
+    if catalog.named(engine.store.refs.read(), text):
+        return None
+    identity = _whole_id(engine, text)
+    if identity is not None:
+        return identity
+    if len(text) < _SHORTEST_PREFIX:
         return None
     found = [key for key in engine.snapshotter.active() if key.startswith(text)]
     if len(found) > 1:
         raise Conflict(f"{text} is the start of several container ids")
     return found[0] if found else None
+
+
+def _whole_id(engine: "Engine", text: str) -> str | None:
+    """The id of the container of that name."""
+    return named(engine.layout.containers, text) if is_name(text) else None
 
 
 def _with_upper_below(stack: MountStack) -> MountStack:
@@ -173,13 +185,14 @@ def _with_upper_below(stack: MountStack) -> MountStack:
     return MountStack((*upper, *stack.lowers), userxattr=stack.userxattr)
 
 
-def _named(views: tuple[View, ...], text: str) -> View:
+def _named(views: tuple[View, ...], text: str, container: str | None) -> View:
     target = os.path.realpath(text)
     at_place = [view for view in views if view.target == target and view.namespace == own_namespace()]
     found = at_place or [
         view
         for view in views
         if text in (view.name, view.target)
+        or view.id == container
         or (len(text) >= _SHORTEST_PREFIX and view.id.rpartition(":")[2].startswith(text.rpartition(":")[2]))
     ]
     if not found:

@@ -1,7 +1,7 @@
 """`image prune`, `system prune`: what is not used goes, with all that it alone needed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,11 @@ from layerstore.store.refs import Ref
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import held_stacks, plan
+from lstore.engine.containers.prune import prune_containers
 from lstore.engine.containers.upkeep import sweep
-from lstore.engine.images import select
+from lstore.engine.images import parse_moment, select
 from lstore.engine.remove import Deleted, Untagged, events_of
+from runner.container import rfc3339
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -41,10 +43,18 @@ class PruneRequest:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What to say of the images that went, and what went with them; `plan.usage.size` is the bytes freed."""
+    """What to say of the images that went, what went with them, and the ids of the containers that went before."""
 
     events: tuple[Untagged | Deleted, ...]
     plan: Plan
+    containers: tuple[str, ...] = ()
+    written: int = 0
+    """Bytes that those containers had written."""
+
+    @property
+    def size(self) -> int:
+        """The bytes freed."""
+        return self.plan.usage.size + self.written
 
 
 def prune(engine: "Engine", request: PruneRequest, now: datetime, *, with_ingests: bool) -> Pruned:
@@ -61,6 +71,28 @@ def prune(engine: "Engine", request: PruneRequest, now: datetime, *, with_ingest
         leftover = plan(store, engine.snapshotter, with_ingests=with_ingests)
         leftover.execute()
     return Pruned(events_of(doomed, images), leftover)
+
+
+def prune_system(engine: "Engine", request: PruneRequest, now: datetime) -> Pruned:
+    """Remove stopped containers first, then as `prune` does, with downloads that broke off. Durable.
+
+    The filters, and `unused_since`, hold back containers too. Raises as `prune`.
+    """
+    select((), request.filters, now)  # refuses filters that there are not, before anything goes
+    labels = {key: values for key, values in request.filters.items() if key != "until"}
+    limits = [parse_moment(text, now) for text in request.filters.get("until", ())]
+    containers = prune_containers(
+        engine,
+        until=_rfc3339(min(limits, default=None)),
+        unused_since=_rfc3339(request.unused_since),
+        filters=labels,
+    )
+    images = prune(engine, request, now, with_ingests=True)
+    return replace(images, containers=containers.ids, written=containers.size)
+
+
+def _rfc3339(moment: datetime | None) -> str:
+    return "" if moment is None else rfc3339(int(moment.timestamp() * 10**6) * 1000)
 
 
 def _doomed(

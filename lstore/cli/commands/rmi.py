@@ -12,7 +12,12 @@ from lstore.cli.verbs import RMI
 
 @verb(RMI)
 @click.argument("images", metavar="IMAGE...", type=IMAGE_NAME, nargs=-1, required=True)
-@click.option("-f", "--force", is_flag=True, help="Remove by ID what has names in several repositories")
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    help="Remove what stopped containers use, and by ID what has names in several repositories",
+)
 @click.option("--no-prune", is_flag=True, help="Accepted for docker's sake; there are no parents to keep")
 @click.pass_obj
 def command(session: Session, *, images: Sequence[str], force: bool, no_prune: bool) -> int:

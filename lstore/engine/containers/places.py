@@ -30,7 +30,11 @@ def snapshot_of(engine: Engine, identifier: str) -> str:
 
 def homes(engine: Engine) -> list[Home]:
     """All containers' directories, those that are being made or removed too."""
-    containers = containers_of(engine)
+    return homes_in(containers_of(engine))
+
+
+def homes_in(containers: str) -> list[Home]:
+    """The same, of any such directory."""
     try:
         names = os.listdir(containers)
     except FileNotFoundError:
@@ -45,13 +49,13 @@ def is_id(text: str) -> bool:
 
 def check_name(name: str) -> str:
     """`name`, which a container may have. Raises `UsageError`."""
-    if not _is_name(name):
+    if not is_name(name):
         raise UsageError(f"invalid container name {name[:128]!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed")
     return name
 
 
-def _is_name(text: str) -> bool:
-    """[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}, without ``re``."""
+def is_name(text: str) -> bool:
+    """Whether a container may be called that: [a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}, without ``re``."""
     return 1 < len(text) <= _LONGEST_NAME and text[0] in _ALPHANUMERIC and _IN_NAMES.issuperset(text)
 
 
@@ -63,7 +67,7 @@ def find(engine: Engine, text: str) -> Home:
     containers = containers_of(engine)
     if is_id(text) and os.path.isdir(os.path.join(containers, text)):
         return Home(containers, text)
-    identifier = named(containers, text.removeprefix("/")) if _is_name(text.removeprefix("/")) else None
+    identifier = named(containers, text.removeprefix("/")) if is_name(text.removeprefix("/")) else None
     if identifier is not None:
         return Home(containers, identifier)
     found = [home for home in homes(engine) if text and home.id.startswith(text)]

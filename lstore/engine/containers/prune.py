@@ -24,10 +24,13 @@ class Pruned(Value):
     size: int
 
 
-def prune_containers(engine: Engine, *, until: str = "", filters: Mapping[str, Sequence[str]]) -> Pruned:
+def prune_containers(
+    engine: Engine, *, until: str = "", unused_since: str = "", filters: Mapping[str, Sequence[str]]
+) -> Pruned:
     """Remove every container that does not run, and what killed launchers left.
 
-    Only those made before `until` (RFC 3339), and those that pass `filters` (label, label!). Raises `UsageError`.
+    Only those made before `until` and not run since `unused_since` (RFC 3339), and those that pass `filters`
+    (label, label!). Raises `UsageError`.
     """
     for key in filters:
         if key not in ("label", "label!"):
@@ -36,7 +39,9 @@ def prune_containers(engine: Engine, *, until: str = "", filters: Mapping[str, S
     gone: list[str] = []
     size = 0
     for container in select(engine, ContainerQuery(True, None, filters)):
-        if container.state.is_alive or (until and rfc3339(container.config.created_ns) >= until):
+        made = rfc3339(container.config.created_ns)
+        last_used = max(made, container.state.finished_at)
+        if container.state.is_alive or _is_later(made, until) or _is_later(last_used, unused_since):
             continue
         used = size_on_disk(engine, container)
         try:
@@ -46,6 +51,11 @@ def prune_containers(engine: Engine, *, until: str = "", filters: Mapping[str, S
         gone.append(container.config.id)
         size += used
     return Pruned(tuple(gone), size)
+
+
+def _is_later(moment: str, limit: str) -> bool:
+    """Whether `moment` is not before `limit`, where there is one."""
+    return bool(limit) and moment >= limit
 
 
 class Restored(Value):
