@@ -19,6 +19,8 @@ from runner.namespaces import Extent, IdMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from layerstore.mount import MountStack
     from runner.confinement import Confinement
     from runner.launch import Surroundings
@@ -56,6 +58,48 @@ def mount(stack: MountStack, ids: IdMap, around: Surroundings, target: str) -> i
         finally:
             for fd in (user_namespace, own, cwd):
                 os.close(fd)
+
+
+def attach(ids: IdMap, attach: Callable[..., None], stack: MountStack, target: str) -> None:
+    """`attach` `stack` at `target`, with the owners of its layers' files mapped by `ids`. In a mount namespace of
+    the caller's own. Raises ``OSError``, and what `attach` does."""
+    if stack.upper is not None:
+        _give(stack.upper, ids)
+    users = _user_namespace(ids)
+    try:
+        attach(stack, target, users=users)
+    finally:
+        os.close(users)
+
+
+def show_inside(directory: str, ids: IdMap, target: str) -> None:
+    """Attach `directory`, which a container with `ids` wrote, read-only at `target`, with the owners seen inside.
+
+    In a mount namespace of the caller's own. Raises ``OSError``.
+    """
+    users = _user_namespace(IdMap(tuple(map(_turned, ids.uids)), tuple(map(_turned, ids.gids))))
+    tree = linux.open_tree(linux.AT_FDCWD, directory, linux.OPEN_TREE_CLONE)
+    try:
+        attributes = linux.MOUNT_ATTR_RDONLY | linux.MOUNT_ATTR_IDMAP
+        linux.mount_setattr(tree, "", linux.AT_EMPTY_PATH, attr_set=attributes, userns_fd=users)
+        linux.move_mount(tree, "", linux.AT_FDCWD, target, linux.MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(tree)
+        os.close(users)
+
+
+def _turned(extent: Extent) -> Extent:
+    return Extent(extent.outside, extent.inside, extent.count)
+
+
+def call_as_root_inside(ids: IdMap, work: Callable[[int], None], root: int) -> None:
+    """Call `work` on `root` as the root of a user namespace with `ids`, which this process never leaves again."""
+    with Doing("take the container's ids"):
+        users = _user_namespace(ids)
+        linux.setns(users, linux.CLONE_NEWUSER)
+        os.close(users)
+    become_root_inside()
+    work(root)
 
 
 def _give(directory: str, ids: IdMap) -> None:

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import stat
+import struct
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,3 +206,52 @@ def test_commit_makes_an_image_that_runs_as_the_container_did(lstore: Lstore, bo
     assert found["Author"] == "me"
     assert "ADDED=1" in found["Config"]["Env"]
     lstore("rmi", "made:1")
+
+
+def capability(number: int) -> bytes:
+    """The value of security.capability that permits and raises one: capabilities(7), version 2."""
+    return struct.pack("<5I", 0x02000001, 1 << number, 0, 0, 0)
+
+
+def test_attributes_go_both_ways_and_capabilities_come_out_only_with_owners(
+    lstore: Lstore, any_box: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("content")
+    os.setxattr(source, "user.of-directory", b"d")
+    os.setxattr(source / "file", "user.binary", b"\xff\0=\n1")
+    os.setxattr(source / "file", "security.capability", capability(13))
+
+    lstore("cp", str(source), "box:/copied")
+    lstore("cp", "box:/copied", str(tmp_path / "plain"))
+    lstore("cp", "-a", "box:/copied", str(tmp_path / "kept"))
+
+    for copy in ("plain", "kept"):
+        assert os.getxattr(tmp_path / copy, "user.of-directory") == b"d"
+        assert os.getxattr(tmp_path / copy / "file", "user.binary") == b"\xff\0=\n1"
+    assert os.listxattr(tmp_path / "plain" / "file") == ["user.binary"]
+    assert os.getxattr(tmp_path / "kept" / "file", "security.capability") == capability(13)
+
+
+def test_a_capability_that_is_copied_in_works_inside(lstore: Lstore, box: str, tmp_path: Path) -> None:
+    lstore("cp", "box:/bin/busybox", str(tmp_path / "cat"))
+    os.setxattr(tmp_path / "cat", "security.capability", capability(13))
+
+    lstore("cp", str(tmp_path / "cat"), "box:/cat")
+    status = lstore("exec", "-u", "1000", "box", "/cat", "/proc/self/status")
+
+    assert "CapEff:\t0000000000002000\n" in status
+
+
+def test_devices_go_in_and_come_out_only_with_owners(lstore: Lstore, any_box: str, tmp_path: Path) -> None:
+    (tmp_path / "dev").mkdir()
+    os.mknod(tmp_path / "dev" / "zero", 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+
+    lstore("cp", str(tmp_path / "dev"), "box:/devices")
+    error = lstore.refused("cp", "box:/devices", str(tmp_path / "plain"))
+    lstore("cp", "-a", "box:/devices", str(tmp_path / "kept"))
+
+    assert "it is a device" in error
+    status = os.stat(tmp_path / "kept" / "zero")
+    assert (stat.S_ISCHR(status.st_mode), status.st_rdev) == (True, os.makedev(1, 5))

@@ -13,7 +13,12 @@ _STREAM = "-"
 @verb(CP)
 @click.argument("source", metavar="[CONTAINER:]SOURCE|-")
 @click.argument("target", metavar="[CONTAINER:]TARGET|-")
-@click.option("-a", "--archive", is_flag=True, help="Keep owners")
+@click.option(
+    "-a",
+    "--archive",
+    is_flag=True,
+    help="Keep owners; out of a container, root then gets devices and file capabilities, too",
+)
 @click.option("-L", "--follow-link", is_flag=True, help="Copy what a link at the source's end points to")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing (nothing is said anyway)")
 @click.pass_obj

@@ -2,7 +2,8 @@
 
 Members are read and made relative to a directory's descriptor, each step without following a symbolic link,
 so whoever swaps one in meanwhile gets an error instead of another file (CVE-2018-15664). What cannot be
-copied (sockets) is left out.
+copied (sockets) is left out. Of the extended attributes the users' own and file capabilities are kept, as the
+records SCHILY.xattr of other tools.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_DEPTH = 4096
+_XATTR = "SCHILY.xattr."
+_CAPABILITY = "security.capability"
+_NO_XATTRS = frozenset({errno.ENOTSUP, errno.EPERM, errno.EACCES})
 
 
 def write_tar(stream: BinaryIO, parent: int, name: str, arcname: str) -> None:
     """Write `name` of the directory descriptor `parent`, and all below it, as `arcname`. Raises ``OSError``."""
-    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8") as tar:
         _add(tar, parent, name, arcname, {}, 0)
 
 
@@ -57,20 +61,50 @@ def _add(
     elif info.isreg():
         seen[identity] = arcname
         with open(os.open(name, _FILE, dir_fd=parent), "rb") as content:
+            info.pax_headers = _xattrs(content.fileno())
             tar.addfile(info, _Exactly(content, info.size))
     elif info.issym():
         info.linkname = os.readlink(name, dir_fd=parent)
         tar.addfile(info)
     elif info.isdir():
-        tar.addfile(info)
         fd = os.open(name, _DIRECTORY, dir_fd=parent)
         try:
+            info.pax_headers = _xattrs(fd)
+            tar.addfile(info)
             for child in sorted(os.listdir(fd)):
                 _add(tar, fd, child, f"{arcname}/{child}", seen, depth + 1)
         finally:
             os.close(fd)
     else:
         tar.addfile(info)
+
+
+def _xattrs(fd: int) -> dict[str, str]:
+    """The extended attributes of a file that are copied, as records of a tar."""
+    try:
+        names = [name for name in os.listxattr(fd) if _is_copied(name)]
+        return {_XATTR + name: os.getxattr(fd, name).decode("utf-8", "surrogateescape") for name in names}
+    except OSError as error:
+        if error.errno in (*_NO_XATTRS, errno.ENODATA):
+            return {}
+        raise
+
+
+def _is_copied(name: str) -> bool:
+    return name.startswith("user.") or name == _CAPABILITY
+
+
+def _set_xattrs(fd: int, info: tarfile.TarInfo, *, with_privileges: bool) -> None:
+    """Give a file the attributes that its member has, as far as the file system and our rights go."""
+    for record, text in info.pax_headers.items():
+        name = record.removeprefix(_XATTR)
+        if name == record or not _is_copied(name) or (name == _CAPABILITY and not with_privileges):
+            continue
+        try:
+            os.setxattr(fd, name, text.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            if error.errno not in _NO_XATTRS:
+                raise
 
 
 class _Exactly:
@@ -119,19 +153,24 @@ class Landing(Value):
 
 
 def read_tar(
-    stream: BinaryIO, land: Callable[[tarfile.TarInfo], Landing], *, owner: tuple[int, int] | None
+    stream: BinaryIO,
+    land: Callable[[tarfile.TarInfo], Landing],
+    *,
+    owner: tuple[int, int] | None,
+    with_privileges: bool,
 ) -> None:
     """Unpack the tar `stream`, which may be compressed, to where `land` says of its first member.
 
     A directory joins one that is there, everything else takes the place of what is there. All is owned by
-    `owner`, or with None as the members say. Raises `InvalidArchive`, also for a member that would be
-    outside, and ``OSError``.
+    `owner`, or with None as the members say. Devices and file capabilities are privileges: they are made, as far as
+    the caller may, only with `with_privileges`. Raises `InvalidArchive`, also for a member that would be outside,
+    `UsageError` for a device that cannot be made, and ``OSError``.
     """
     try:
-        with tarfile.open(fileobj=stream, mode="r|*") as tar:
+        with tarfile.open(fileobj=stream, mode="r|*", encoding="utf-8") as tar:
             unpacking = None
             for info in tar:
-                unpacking = unpacking or _Unpacking(tar, land(info), owner)
+                unpacking = unpacking or _Unpacking(tar, land(info), owner, with_privileges=with_privileges)
                 unpacking.take(info)
             if unpacking is not None:
                 unpacking.finish()
@@ -142,10 +181,13 @@ def read_tar(
 class _Unpacking:
     """One archive on its way to the disk."""
 
-    def __init__(self, tar: tarfile.TarFile, landing: Landing, owner: tuple[int, int] | None) -> None:
+    def __init__(
+        self, tar: tarfile.TarFile, landing: Landing, owner: tuple[int, int] | None, *, with_privileges: bool
+    ) -> None:
         self._tar = tar
         self._landing = landing
         self._owner = owner
+        self._with_privileges = with_privileges
         self._directories: list[tuple[tarfile.TarInfo, tuple[str, ...]]] = []
 
     def take(self, info: tarfile.TarInfo) -> None:
@@ -165,7 +207,7 @@ class _Unpacking:
 
     def _make(self, info: tarfile.TarInfo, parent: int, name: str, ids: tuple[int, int]) -> None:
         if info.isreg():
-            _make_file(self._tar, info, parent, name, ids)
+            self._make_file(info, parent, name, ids)
         elif info.issym():
             os.symlink(info.linkname, name, dir_fd=parent)
             os.chown(name, *ids, dir_fd=parent, follow_symlinks=False)
@@ -177,7 +219,31 @@ class _Unpacking:
             os.mkfifo(name, info.mode & 0o7777, dir_fd=parent)
             os.chown(name, *ids, dir_fd=parent, follow_symlinks=False)
         else:
-            raise UsageError(f"cannot copy {info.name[:200]!r}: it is a device")
+            self._make_device(info, parent, name, ids)
+
+    def _make_file(self, info: tarfile.TarInfo, parent: int, name: str, ids: tuple[int, int]) -> None:
+        content = self._tar.extractfile(info)
+        fd = os.open(name, _NEW, 0o600, dir_fd=parent)
+        with open(fd, "wb") as file:
+            while content is not None and (piece := content.read(_CHUNK)):
+                file.write(piece)
+            file.flush()
+            os.fchown(fd, *ids)
+            os.fchmod(fd, info.mode & 0o7777)
+            _set_xattrs(
+                fd, info, with_privileges=self._with_privileges
+            )  # a change of owner takes capabilities away
+            os.utime(fd, (info.mtime, info.mtime))
+
+    def _make_device(self, info: tarfile.TarInfo, parent: int, name: str, ids: tuple[int, int]) -> None:
+        if not self._with_privileges:
+            raise UsageError(f"cannot copy {info.name[:200]!r}: it is a device", hint="lstore cp --archive …")
+        kind = stat.S_IFCHR if info.ischr() else stat.S_IFBLK
+        try:
+            os.mknod(name, kind | info.mode & 0o7777, os.makedev(info.devmajor, info.devminor), dir_fd=parent)
+        except PermissionError as error:
+            raise UsageError(f"cannot copy {info.name[:200]!r}: only root may make devices") from error
+        os.chown(name, *ids, dir_fd=parent, follow_symlinks=False)
 
     def finish(self) -> None:
         """Modes and times of directories, once nothing is put into them any more."""
@@ -187,6 +253,7 @@ class _Unpacking:
             )
             try:
                 os.fchmod(fd, info.mode & 0o7777)
+                _set_xattrs(fd, info, with_privileges=self._with_privileges)
                 os.utime(fd, (info.mtime, info.mtime))
             finally:
                 os.close(fd)
@@ -213,20 +280,6 @@ def _make_directory(parent: int, name: str, ids: tuple[int, int]) -> None:
         os.unlink(name, dir_fd=parent)
         os.mkdir(name, 0o700, dir_fd=parent)
     os.chown(name, *ids, dir_fd=parent, follow_symlinks=False)
-
-
-def _make_file(
-    tar: tarfile.TarFile, info: tarfile.TarInfo, parent: int, name: str, ids: tuple[int, int]
-) -> None:
-    content = tar.extractfile(info)
-    fd = os.open(name, _NEW, 0o600, dir_fd=parent)
-    with open(fd, "wb") as file:
-        while content is not None and (piece := content.read(_CHUNK)):
-            file.write(piece)
-        os.fchown(fd, *ids)
-        os.fchmod(fd, info.mode & 0o7777)
-        file.flush()
-        os.utime(fd, (info.mtime, info.mtime))
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import dump, parse_object
 from layerstore.oci.manifest import Manifest, build_manifest
-from layerstore.snapshot import overlay
 from layerstore.snapshot.commit import NewLayer, adopt, write_layer
 from layerstore.snapshot.unpack import unpack_layers
 from layerstore.store.refs import Ref
@@ -25,7 +24,7 @@ from lstore.engine import catalog
 from lstore.engine.admit import admit
 from lstore.engine.changes import apply_changes
 from lstore.engine.containers import freezing, places
-from lstore.engine.containers.insides import view
+from lstore.engine.containers.insides import upper_of, view
 from lstore.engine.containers.mount_points import own_changes
 from lstore.engine.containers.upkeep import look
 from runner import cgroups, events
@@ -83,13 +82,14 @@ def _compare(
 ) -> None:
     """Call `work` with the upper directory of the container and the merged lower, in a child that may read both."""
     stack = engine.snapshotter.mounts(container.config.id)
+    written, attach = upper_of(container, stack)
     below = engine.snapshotter.view(tuple(map(Digest.parse, container.config.diff_ids)))
 
     def compare(lower: int) -> None:
-        upper = os.open(stack.upper or "", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        upper = os.open(written, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         work(upper, os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=lower), stack.userxattr)
 
-    visit_stack(below, overlay.attach, container.home.file("view"), compare, meanwhile)
+    visit_stack(below, attach, container.home.file("view"), compare, meanwhile)
 
 
 def export(engine: Engine, text: str, out: BinaryIO) -> None:

@@ -39,7 +39,10 @@ class Place(Value):
 
 
 class CopyOptions(Value):
-    """Whether a link at the source's end is followed, and whether owners are kept."""
+    """Whether a link at the source's end is followed, and whether owners are kept.
+
+    With owners, root also gets devices and file capabilities of a container's, which else nobody is given.
+    """
 
     follows_link: bool = False
     keeps_owner: bool = False
@@ -58,7 +61,8 @@ def copy_out(engine: Engine, source: Place, target: str, options: CopyOptions) -
         os.close(writer)
         owner = None if options.keeps_owner and os.geteuid() == 0 else (os.geteuid(), os.getegid())
         with open(reader, "rb") as stream:
-            _receive(_host_root(), os.path.abspath(target) + _slash(target), source.path, stream, owner)
+            landed = os.path.abspath(target) + _slash(target)
+            _receive(_host_root(), landed, source.path, stream, owner, with_privileges=owner is None)
 
     visit(engine, look(engine, source.container), send, receive)
 
@@ -71,7 +75,7 @@ def copy_in(engine: Engine, source: str, target: Place, options: CopyOptions) ->
         os.close(writer)
         owner = None if options.keeps_owner else _ROOT
         with open(reader, "rb") as stream:
-            _receive(root, target.path, source, stream, owner)
+            _receive(root, target.path, source, stream, owner, with_privileges=True)
 
     def send() -> None:
         os.close(reader)
@@ -101,7 +105,7 @@ def archive_in(engine: Engine, stream: BinaryIO, target: Place, options: CopyOpt
             directory = linux.openat2(
                 root, "/".join(parts) or ".", os.O_PATH | os.O_DIRECTORY, resolve=_EXACTLY
             )
-            read_tar(stream, lambda _info: Landing(directory), owner=None)
+            read_tar(stream, lambda _info: Landing(directory), owner=None, with_privileges=True)
 
     visit(engine, look(engine, target.container), receive)
 
@@ -145,10 +149,18 @@ def _send(root: int, path: str, out: BinaryIO, options: CopyOptions, *, arcname:
             os.close(parent)
 
 
-def _receive(root: int, target: str, source: str, stream: BinaryIO, owner: tuple[int, int] | None) -> None:
+def _receive(
+    root: int,
+    target: str,
+    source: str,
+    stream: BinaryIO,
+    owner: tuple[int, int] | None,
+    *,
+    with_privileges: bool,
+) -> None:
     """Unpack what `_send` wrote of `source` to where `target`, in `root`, says."""
     with _complaining(target):
-        read_tar(stream, partial(_land, root, target, source), owner=owner)
+        read_tar(stream, partial(_land, root, target, source), owner=owner, with_privileges=with_privileges)
 
 
 def _land(root: int, target: str, source: str, first: tarfile.TarInfo) -> Landing:
