@@ -9,13 +9,15 @@
     CONTAINERS/names/NAME     a symbolic link to the ID: reserving a name is making the link
 
 The order: the directory, then its name; a name goes before its directory. A directory whose status is
-"creating" and whose lock is free belongs to a creator that was killed, and may go.
+"creating" and whose lock is free belongs to a creator that was killed, and may go; so may one without a
+state, of which `CONTAINERS` itself, locked together by all creators until it has one, tells.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import time
 
 from layerstore.disk import locks
 from layerstore.disk.publish import move, remove_file, stage_bytes, write_file
@@ -55,14 +57,34 @@ class Home:
 
     def make(self) -> FileLock:
         """Make the directory, in status "creating"; its lock, held. Raises `StorageError`."""
+        containers = os.path.dirname(self.path)
         try:
-            os.makedirs(self.path, mode=0o711)
-            lock = locks.open_lock(self.file("lock"))
-            lock.exclusive()
-            move(stage_bytes(self.file("state"), record.dump(ContainerState("creating"))), self.file("state"))
+            os.makedirs(containers, mode=0o711, exist_ok=True)
+            makers = locks.lock_directory(containers)
+            try:
+                makers.shared()
+                os.mkdir(self.path, mode=0o711)
+                lock = locks.open_lock(self.file("lock"))
+                lock.exclusive()
+                state = stage_bytes(self.file("state"), record.dump(ContainerState("creating")))
+                move(state, self.file("state"))
+            finally:
+                makers.close()
         except OSError as error:
             raise storage_error(error, f"make a container in {self.path}") from error
         return lock
+
+    def is_stillborn(self) -> bool:
+        """Whether the directory is there but whoever made it was killed before it had a state; for good, if so."""
+        try:
+            makers = locks.lock_directory(os.path.dirname(self.path))
+        except FileNotFoundError:
+            return False
+        try:
+            makers.exclusive()
+            return os.path.isdir(self.path) and not os.path.exists(self.file("state"))
+        finally:
+            makers.close()
 
     def lock(self) -> FileLock:
         """The container's lock, waited for. Raises `NotFound` where the container is gone by then."""
@@ -97,6 +119,13 @@ class Home:
             return not lock.try_shared()
         finally:
             lock.close()
+
+    def await_end_of_monitor(self) -> None:
+        """Wait, for a second at most, for a monitor that hung up: the kernel frees what it held in no given order."""
+        for _ in range(100):
+            if not self.is_monitored():
+                return
+            time.sleep(0.01)
 
     def config(self) -> ContainerConfig:
         """Raises `NotFound`, `StoreDamaged`."""

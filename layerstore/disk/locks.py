@@ -78,6 +78,11 @@ def open_lock(path: str, *, create: bool = True) -> FileLock:
     return FileLock(path, os.open(path, flags, _MODE))
 
 
+def lock_directory(path: str) -> FileLock:
+    """The directory at `path` as a lock of its own, which is never in it. Raises `OSError`."""
+    return FileLock(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
 @contextmanager
 def exclusive(path: str) -> Iterator[None]:
     """Hold the lock at `path` alone."""

@@ -96,6 +96,7 @@ def _attend(
     except ConnectionError as error:
         if isinstance(error, BrokenPipeError):
             raise
+        home.await_end_of_monitor()
         examine(engine, home)
         raise LaunchError(f"the monitor of container {config.name} was killed", exit_status=KILLED) from error
     if status is not None and config.is_removed_at_end:

@@ -31,6 +31,7 @@ def remove(engine: Engine, text: str, *, force: bool = False) -> None:
             )
         end(engine, container, number=signal.SIGKILL, timeout=-1)
     try:
+        container = look(engine, container.config.id)
         lock = container.home.lock()
     except NotFound:
         return  # it was to be removed at its end

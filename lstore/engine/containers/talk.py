@@ -64,7 +64,8 @@ class Talk:
             while wire.receive(self._connection):
                 pass
         except OSError:
-            return
+            pass
+        self._home.await_end_of_monitor()
 
     def _note(self, message: bytes) -> None:
         if message[:1] == wire.EXITED:
@@ -80,6 +81,7 @@ class Talk:
         return message
 
     def _ended(self) -> Conflict:
+        self._home.await_end_of_monitor()
         return Conflict(f"container {self._home.id[:12]} is not running", hint="lstore ps --all")
 
 

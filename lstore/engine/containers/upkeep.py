@@ -45,18 +45,35 @@ class Container(Value):
 
 
 def look(engine: Engine, text: str) -> Container:
-    """The container that `text` names, cleared up if it needs to be. Raises `NotFound`, `Conflict`."""
+    """The container that `text` names, cleared up if it needs to be. Raises `NotFound`, `Conflict`.
+
+    One that is being made, or removed, is waited for.
+    """
     home = places.find(engine, text)
-    container = examine(engine, home)
+    container = examine(engine, home) or _await_change(engine, home)
     if container is None:
         raise NotFound(f"no such container: {text}", hint="lstore ps --all")
     return container
+
+
+def _await_change(engine: Engine, home: Home) -> Container | None:
+    """The container, once nobody changes it any more; None where it is gone then."""
+    try:
+        home.lock().close()
+    except NotFound:
+        return None
+    return examine(engine, home)
 
 
 def examine(engine: Engine, home: Home) -> Container | None:
     """The container in `home`, cleared up; None where it is gone, or not yet there."""
     try:
         state = home.state()
+    except NotFound:
+        if home.is_stillborn():
+            _remove(engine, home)
+        return None
+    try:
         if state.status in ("creating", "removing"):
             _finish(engine, home)
             return None
@@ -162,6 +179,7 @@ def _bury(engine: Engine, home: Home) -> Container | None:
         if not is_rebooted:
             _warn(f"the monitor of container {config.name} was killed: its processes are ended now")
             _end_processes(state)
+            _forget_runtime(home, config)
         cgroups.remove(home.path)
         why = "the machine went down" if is_rebooted else "its monitor was killed"
         status = _AFTER_REBOOT if is_rebooted else KILLED
@@ -183,6 +201,14 @@ def _bury(engine: Engine, home: Home) -> Container | None:
         return Container(home, config, state)
     finally:
         lock.close()
+
+
+def _forget_runtime(home: Home, config: ContainerConfig) -> None:
+    """Another runtime leaves records and control groups where it is killed along with our monitor."""
+    if config.spec.runtime:
+        from runner import oci_runtime
+
+        oci_runtime.forget(config.spec.runtime, home.path)
 
 
 def _end_processes(state: ContainerState) -> None:

@@ -1,0 +1,52 @@
+"""A container's directory: who changes it, and who is there."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from layerstore.disk import locks
+from layerstore.errors import NotFound
+from runner.home import Home
+
+
+def test_a_monitor_that_hung_up_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(str(tmp_path), "f" * 64)
+    home.make().close()
+    monitor = locks.open_lock(home.file("monitor"))
+    monitor.exclusive()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: monitor.close())
+
+    home.await_end_of_monitor()
+
+    assert not home.is_monitored()
+
+
+def test_a_monitor_that_lives_on_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(str(tmp_path), "f" * 64)
+    home.make().close()
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    with locks.exclusive(home.file("monitor")):
+        home.await_end_of_monitor()
+
+        assert home.is_monitored()
+
+
+def test_only_a_directory_without_a_state_is_stillborn(tmp_path: Path) -> None:
+    home = Home(str(tmp_path), "f" * 64)
+    assert not home.is_stillborn()
+
+    home.make().close()
+    assert not home.is_stillborn()
+
+    Path(home.file("state")).unlink()
+    assert home.is_stillborn()
+
+
+def test_a_lock_of_what_is_gone_is_refused(tmp_path: Path) -> None:
+    home = Home(str(tmp_path), "f" * 64)
+
+    with pytest.raises(NotFound, match="no such container"):
+        home.lock()
