@@ -11,7 +11,7 @@ import os
 import struct
 
 from layerstore import linux
-from layerstore.errors import LaunchError, MissingFeature
+from layerstore.errors import LaunchError
 from layerstore.value import Value
 from runner import become, capabilities, cgroups, console, identity, rootfs
 from runner.channel import Channel
@@ -60,7 +60,14 @@ def joining(
     is_privileged: bool = False,
 ) -> ProcessSpec:
     """`spec`, a container's own, for another process in it."""
-    fields = {**vars(spec), "args": tuple(args), "env": (*spec.env, *env), "has_init": False, "mounts": ()}
+    fields = {
+        **vars(spec),
+        "args": tuple(args),
+        "env": (*spec.env, *env),
+        "has_init": False,
+        "mounts": (),
+        "runtime": "",
+    }
     if cwd is not None:
         fields["cwd"] = cwd
     if user is not None:
@@ -76,10 +83,6 @@ def start(state: ContainerState, spec: ProcessSpec, stdio: Stdio) -> tuple[int, 
     The caller has one thread, with 0, 1 and 2 open. The process outlives the caller, not the container.
     Raises `LaunchError` with docker's exit statuses.
     """
-    if spec.runtime:
-        raise MissingFeature(
-            f"cannot join the container: {spec.runtime} runs it, and it alone knows its process"
-        )
     first = state.pid
     with Doing("find the container's first process"):
         target = os.pidfd_open(first)

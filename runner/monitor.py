@@ -148,11 +148,12 @@ class Monitor:
         except BaseException:
             self._streams.finish()
             raise
+        first = self._first_process()
         self._began = time.monotonic()
         self._state = self._state.but(
             status="running",
-            pid=self._pid,
-            pid_start=process_start(self._pid),
+            pid=first,
+            pid_start=process_start(first),
             boot=boot_id(),
             exit_code=0,
             error="",
@@ -166,9 +167,17 @@ class Monitor:
         self._loop.watch(self._pidfd, READABLE, self._on_end)
         self._checks.begin(self._state)
 
+    def _first_process(self) -> int:
+        """Our child, but where that is another runtime, which alone knows the process that it started."""
+        if not self._config.spec.runtime:
+            return self._pid
+        from runner import oci_runtime  # noqa: PLC0415 - what only it needs is for nobody else to load
+
+        return oci_runtime.first_process(self._home.path, self._pid, self._pidfd)
+
     def _stdio(self) -> Stdio:
         if self._config.has_terminal:
-            return self._streams.open_terminal()
+            return self._streams.open_terminal(self._order.rows, self._order.columns)
         return self._streams.open_pipes(has_input=self._config.has_input)
 
     # What the container does

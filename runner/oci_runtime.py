@@ -2,19 +2,21 @@
 
 The runtime is our child as the container's first process otherwise is, in a mount namespace of its own where the
 root filesystem is mounted. It has a bundle in the container's state directory. Limits are those of our own control
-group, which the runtime and all that it starts are in, so the bundle says nothing of them. What joins a container
-later (exec) needs its first process, which only the runtime knows: that is not to be had.
+group, which the runtime and all that it starts are in, so the bundle says nothing of them. It writes down the
+container's first process, by which everything else goes: exec, cp, stats, health checks. A terminal is one of the
+host's, on which the runtime carries the container's own to and fro.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 
 from layerstore import linux
 from layerstore.errors import EXIT_COMMAND_NOT_FOUND, LaunchError, MissingFeature
 from layerstore.value import Value
-from runner import cgroups, device_rules
+from runner import cgroups, console, device_rules
 from runner.bundle import writing
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
@@ -23,6 +25,7 @@ from runner.limits import Limits
 from runner.signals import restore_defaults
 from runner.spec import ProcessSpec
 from runner.stdio import take_places
+from runner.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +35,9 @@ RUNTIMES = ("crun", "runc")
 _DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ENVIRONMENT = {"PATH": ":".join(_DIRECTORIES)}
 _UMASK = 0o022
+_MAX_NUMBER = 32
 _STATE = "oci"  # the runtime's own directory, in the container's
+_FIRST = "first"  # where the runtime writes the first process's id
 
 
 class _Start(Value):
@@ -63,9 +68,8 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
         raise MissingFeature(
             f"cannot run containers with {spec.runtime} without root", hint="sudo lstore run …"
         )
-    if around.stdio.console is not None:
-        raise MissingFeature(f"cannot give a container of {spec.runtime} a terminal", hint="leave out -t")
     path = find(spec.runtime)
+    _remove_first(around.state_dir)
     group = cgroups.create(os.path.basename(around.state_dir), _limits(spec), around.state_dir)
     channel = Channel()
     try:
@@ -82,6 +86,29 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
         raise
     finally:
         channel.close()
+
+
+def first_process(state_dir: str, runtime: int, pidfd: int) -> int:
+    """The id of the container's first process, waited for; of the `runtime` where that ended without starting one."""
+    with Watch(state_dir, pidfd) as watch:
+        while (pid := _first(state_dir)) is None and not select.select([pidfd], [], [], 0)[0]:
+            watch.wait()
+    return pid or _first(state_dir) or runtime
+
+
+def _first(state_dir: str) -> int | None:
+    try:
+        with open(f"{state_dir}/{_FIRST}", encoding="ascii") as file:
+            return int(file.read(_MAX_NUMBER) or 0) or None
+    except FileNotFoundError:
+        return None
+
+
+def _remove_first(state_dir: str) -> None:
+    try:
+        os.unlink(f"{state_dir}/{_FIRST}")
+    except FileNotFoundError:
+        return
 
 
 def _check(report: bytes, pid: int, pidfd: int) -> None:
@@ -112,12 +139,20 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
     around, state = begun.around, begun.around.state_dir
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     take_places(around.stdio)
-    close_all_but(0, 1, 2, *channel.keep_child_side())
+    close_all_but(*around.stdio.kept, *channel.keep_child_side())
     restore_defaults()
     os.umask(_UMASK)
     os.setsid()
     if not channel.wait():
         os._exit(1)
+    has_terminal = around.stdio.console is not None
+    if around.stdio.console is not None:
+        host = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        pair = console.open_pair(host)
+        os.close(host)
+        console.hand_out(pair.master, around.stdio.console)
+        console.resize(pair.slave, *around.stdio.size)
+        console.take(pair.slave, 0)
     with Doing("make the mounts private"):
         linux.mount(None, "/", None, linux.MS_REC | linux.MS_SLAVE)
     target = f"{state}/rootfs"
@@ -128,7 +163,7 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
         if begun.group is not None:
             begun.group.enter()  # not before: it confines devices, and mounting an image may need some
     unlimited = ProcessSpec(**{**vars(begun.spec), "limits": Limits()})
-    writing.write(state, unlimited, around.network, has_terminal=False)
+    writing.write(state, unlimited, around.network, has_terminal=has_terminal, size=around.stdio.size)
     command = _command(begun.path, begun.spec.runtime, state)
     if channel.is_launcher_alive():
         try:
@@ -142,7 +177,15 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
 
 def _command(path: str, name: str, state: str) -> tuple[str, ...]:
     """The control group is ours already, so crun need not make one; runc makes one below, or beside where it must."""
-    return (*_prefix(path, name, state), "run", "--bundle", state, _identifier(state))
+    return (
+        *_prefix(path, name, state),
+        "run",
+        "--pid-file",
+        f"{state}/{_FIRST}",
+        "--bundle",
+        state,
+        _identifier(state),
+    )
 
 
 def _prefix(path: str, name: str, state: str) -> tuple[str, ...]:
@@ -158,7 +201,10 @@ def forget(name: str, state: str) -> None:
     """Have the runtime remove what it kept of the container of `state`, as a killed one leaves it. Idempotent."""
     if not os.path.isdir(f"{state}/{_STATE}"):
         return
-    path = find(name)
+    try:
+        path = find(name)
+    except MissingFeature:
+        return  # it was uninstalled; its processes end with their control group
     command = (*_prefix(path, name, state), "delete", "--force", _identifier(state))
     actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     os.waitpid(os.posix_spawn(path, command, _ENVIRONMENT, file_actions=actions), 0)

@@ -64,9 +64,7 @@ def _hold(containers: str, identifier: str) -> int:
     from runner.home import Home, process_start  # noqa: PLC0415 - its imports are for those who share alone
 
     home = Home(containers, identifier)
-    state, runtime = home.state(), home.config().spec.runtime
-    if runtime:
-        raise MissingFeature(f"cannot join container {identifier[:12]}: {runtime} runs it")
+    state = home.state()
     if not state.pid:
         raise LaunchError(f"cannot join container {identifier[:12]}: it does not run")
     with Doing(f"join container {identifier[:12]}"):

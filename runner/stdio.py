@@ -11,13 +11,14 @@ class Stdio(Value):
     """Descriptors that become 0, 1 and 2, each that number already or higher than 2.
 
     With `console` the process gets a terminal of the container's own instead, and the terminal's master
-    comes out through that unix socket (`runner.console`).
+    comes out through that unix socket (`runner.console`); `size` is its rows and columns, where they are known.
     """
 
     input: int = 0
     output: int = 1
     errors: int = 2
     console: int | None = None
+    size: tuple[int, int] = (0, 0)
 
     @property
     def kept(self) -> tuple[int, ...]:

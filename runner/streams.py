@@ -43,12 +43,12 @@ class Streams:
         self._theirs = [reader, output, errors]
         return Stdio(reader, output, errors)
 
-    def open_terminal(self) -> Stdio:
-        """Ask for a terminal of the container's own; `begin` takes its master."""
+    def open_terminal(self, rows: int, columns: int) -> Stdio:
+        """Ask for a terminal of the container's own, of that size where it is not 0; `begin` takes its master."""
         self._console, theirs = wire.pair()
         self._is_terminal = True
         self._theirs = [theirs.detach()]
-        return Stdio(console=self._theirs[0])
+        return Stdio(console=self._theirs[0], size=(rows, columns))
 
     def begin(self) -> None:
         """The process has its ends: close them here, and listen. Raises `LaunchError`."""

@@ -14,8 +14,8 @@ _EVENTS = 64 << 10
 class Watch:
     """Changes of the files directly in one directory, from now on. A context manager."""
 
-    def __init__(self, directory: str) -> None:
-        """Raises ``OSError``."""
+    def __init__(self, directory: str, *others: int) -> None:
+        """What can be read from the descriptors `others` counts as a change, too. Raises ``OSError``."""
         self._fd = linux.inotify_init()
         try:
             linux.inotify_add_watch(self._fd, directory, _CHANGES)
@@ -23,14 +23,15 @@ class Watch:
             os.close(self._fd)
             raise
         self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLIN)
+        for fd in (self._fd, *others):
+            self._poll.register(fd, select.POLLIN)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for changes since the last call; whether there were any within `seconds`."""
-        if not self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000):
-            return False
-        os.read(self._fd, _EVENTS)
-        return True
+        ready = self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        if any(fd == self._fd for fd, _ in ready):
+            os.read(self._fd, _EVENTS)
+        return bool(ready)
 
     def __enter__(self) -> Watch:
         return self

@@ -68,7 +68,7 @@ def _machine_memory() -> int:
 def _network(container: Container) -> tuple[int, int]:
     """Bytes received and sent over all interfaces but the loopback one; nothing where it has the host's network."""
     pid = container.state.pid
-    if not pid or container.config.network == "host" or container.config.spec.runtime:
+    if not pid or container.config.network == "host":
         return 0, 0
     try:
         fd = os.open(f"/proc/{pid}/net/dev", os.O_RDONLY | os.O_CLOEXEC)

@@ -42,6 +42,8 @@ class Bundled(Value):
     mounts: tuple[Mount, ...]
     network: Network
     has_terminal: bool = False
+    size: tuple[int, int] = (0, 0)
+    """Rows and columns of the terminal, where they are known."""
 
 
 def render(bundled: Bundled) -> bytes:
@@ -71,6 +73,9 @@ def _process(bundled: Bundled) -> dict[str, Json]:
         "capabilities": _capabilities(spec.capabilities, is_root=who.uid == 0),
         "noNewPrivileges": spec.confinement.has_no_new_privileges,
     }
+    if bundled.has_terminal and all(bundled.size):
+        rows, columns = bundled.size
+        process["consoleSize"] = {"height": rows, "width": columns}
     if spec.confinement.resource_limits:
         process["rlimits"] = [
             {"type": f"RLIMIT_{each.name}", "soft": _unsigned(each.soft), "hard": _unsigned(each.hard)}

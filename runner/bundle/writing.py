@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from runner.spec import Network, ProcessSpec
 
 
-def write(directory: str, spec: ProcessSpec, network: Network, *, has_terminal: bool) -> None:
+def write(
+    directory: str,
+    spec: ProcessSpec,
+    network: Network,
+    *,
+    has_terminal: bool,
+    size: tuple[int, int] = (0, 0),
+) -> None:
     """Write config.json, and the files of /etc that it binds, into `directory`, an absolute path.
 
     The user is looked up in the root filesystem, and the working directory made there, as our launcher does it.
@@ -30,7 +37,7 @@ def write(directory: str, spec: ProcessSpec, network: Network, *, has_terminal: 
         os.close(root)
     mounts = (*etc_files.write(spec, network, directory), *spec.mounts)
     with Doing("write config.json"):
-        text = render(Bundled(spec, who, mounts, network, has_terminal))
+        text = render(Bundled(spec, who, mounts, network, has_terminal, size))
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(f"{directory}/{FILE}", flags, 0o644), "wb") as file:
             file.write(text)

@@ -169,26 +169,6 @@ def test_nothing_is_left_of_a_runtime_that_is_killed(store: Path) -> None:
     assert [path for root in groups for path in Path(root).glob(f"**/*{identifier}*")] == []
 
 
-@pytest.mark.package("runc")
-def test_nobody_joins_what_another_runtime_runs(store: Path) -> None:
-    """Its first process as we know it is the runtime, which is in the host's namespaces."""
-    name = f"joined-{os.urandom(4).hex()}"
-    started = command(store, "run", "-d", "--runtime", "runc", "--name", name, "busybox", "sleep", "1000")
-    subprocess.run(started, check=True, capture_output=True)
-
-    joined = subprocess.run(command(store, "exec", name, "true"), capture_output=True, text=True, check=False)
-    shared = subprocess.run(
-        command(store, "run", "--rm", "--pid", f"container:{name}", "busybox", "true"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    subprocess.run(command(store, "rm", "-f", name), check=True, capture_output=True)
-    assert "cannot join" in joined.stderr
-    assert "cannot join" in shared.stderr
-
-
 def test_a_directory_with_files_is_left_alone(store: Path, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
 

@@ -354,3 +354,12 @@ def test_monitors_import_nothing_heavy(lstore: Lstore) -> None:
     modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     assert {"click", "requests", "rich", "dataclasses", "typing", "socket", "subprocess"}.isdisjoint(modules)
+
+
+def test_top_shows_no_process_of_the_host_s_to_a_container_that_does(lstore: Lstore) -> None:
+    lstore.detached("--name", "box", "--pid", "host", "busybox", "sleep", "54321")
+    lstore("exec", "-d", "box", "sleep", "12345")
+
+    lines = lstore("top", "box", "-eo", "pid,args").splitlines()[1:]
+
+    assert sorted(line.split(None, 1)[1] for line in lines) == ["sleep 12345", "sleep 54321"]

@@ -8,7 +8,9 @@ import subprocess
 
 from layerstore.errors import Conflict, LstoreError, MissingFeature, UsageError
 from layerstore.value import Value
-from lstore.engine.containers.upkeep import look
+from lstore.engine.containers.upkeep import Container, look
+from runner import cgroups
+from runner.confinement import OWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +58,32 @@ def top(engine: Engine, text: str, options: Sequence[str] = ()) -> ProcessTable:
         )
     position = titles.index("PID")
     rows = (tuple(line.split(None, len(titles) - 1)) for line in lines)
-    ours = _processes_like(container.state.pid)
+    ours = _processes_of(container)
     return ProcessTable(titles, tuple(row for row in rows if len(row) > position and row[position] in ours))
+
+
+def _processes_of(container: Container) -> set[str]:
+    """The process ids, as text, of the container, without a runtime that looks after it."""
+    first = container.state.pid
+    if container.config.spec.confinement.sharing.pid == OWN:
+        return _processes_like(first)
+    group = cgroups.load(container.home.path)
+    if group is None:
+        raise MissingFeature(
+            f"cannot tell which processes {container.config.name} has: it shares others', and has no control group"
+        )
+    runtime = {_parent(first)} if container.config.spec.runtime else set()
+    return {str(pid) for pid in group.processes()} - runtime
+
+
+def _parent(pid: int) -> str:
+    """The parent of process `pid`: proc(5) stat, field 4; "" without one."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            text = stream.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return text[text.rindex(b")") + 2 :].split()[1].decode()
 
 
 def _processes_like(first: int) -> set[str]:
