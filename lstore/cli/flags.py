@@ -38,6 +38,17 @@ class Flag(Value):
         return self.is_on if self.kind == "switch" else () if self.kind == "list" else self.default
 
 
+_TRUTHS = {
+    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
+}
+
+
+def truth(text: str) -> bool | None:
+    """What `text` says of a switch, as in ``--sig-proxy=false``: Go's spellings, which docker takes; else None."""
+    return _TRUTHS.get(text)
+
+
 class Given:
     """What a parser made of the options: values by `Flag.name`, each taken as the kind that it is."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from layerstore.value import Value
-from lstore.cli.flags import GLOBAL_FLAGS, Given, global_defaults
+from lstore.cli.flags import GLOBAL_FLAGS, Given, global_defaults, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,9 +104,10 @@ class _Options:
             raise _Unusual
         flag, is_on = self._known[name]
         if flag.kind == "switch":
-            if value is not None:
+            said = True if value is None else truth(value)
+            if said is None:
                 raise _Unusual
-            self.values[flag.name] = is_on
+            self.values[flag.name] = is_on is said
             return
         if not is_last or (value is None and not rest):
             raise _Unusual

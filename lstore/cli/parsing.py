@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TypeVar
 
@@ -10,9 +10,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from lstore.cli.errors import ReaderGone, UnknownCommand
-from lstore.cli.flags import Flag
+from lstore.cli.flags import Flag, truth
 from lstore.cli.verbs import Family, Verb
 
+_MIXED = "allow_interspersed_args"
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -93,10 +94,44 @@ class VerbCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click; where it leaves the context of a `click.UsageError` open, it is this one."""
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, self._with_plain_switches(args))
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise
+
+    def _with_plain_switches(self, args: Sequence[str]) -> list[str]:
+        """`args` with ``--switch=true`` and ``--switch=false``, which docker takes, spelt so that click does."""
+        options = {
+            spelling: option
+            for option in self.params
+            if isinstance(option, click.Option)
+            for spelling in (*option.opts, *option.secondary_opts)
+        }
+        ahead, plain = list(args), list[str]()
+        while ahead and ahead[0] != "--" and (ahead[0][:1] == "-" or self.context_settings.get(_MIXED, True)):
+            word = ahead.pop(0)
+            name, equals, value = word.partition("=")
+            option, said = options.get(name), truth(value) if equals else None
+            if option is not None and option.is_flag and said is not None:
+                plain = [each for each in plain if each not in (*option.opts, *option.secondary_opts)]
+                plain += (option.opts if said is (name in option.opts) else option.secondary_opts)[:1]
+                continue
+            plain.append(word)
+            if not equals and _takes_next(word, options):
+                plain += ahead[:1]
+                del ahead[:1]
+        return plain + ahead
+
+
+def _takes_next(word: str, options: Mapping[str, click.Option]) -> bool:
+    """Whether the value of the option that `word` ends with is the next word."""
+    if word.startswith("--") or word in options:
+        return word in options and not options[word].is_flag
+    for position, letter in enumerate(word[1:], start=2):
+        option = options.get(f"-{letter}") if word.startswith("-") else None
+        if option is None or not option.is_flag:
+            return option is not None and position == len(word)
+    return False
 
 
 def flags(*wanted: Flag) -> Callable[[F], F]:
@@ -134,7 +169,7 @@ def verb(
 
     def decorate(function: Callable[..., int | None]) -> VerbCommand:
         text = "\n\n".join(part for part in (f"{entry.summary}.", inspect.getdoc(function)) if part)
-        settings = {"allow_interspersed_args": not stops_at_arguments}
+        settings = {_MIXED: not stops_at_arguments}
         name = entry.module.rstrip("_").replace("_", "-")
         return click.command(name, VerbCommand, help=text, context_settings=settings)(function)
 

@@ -16,7 +16,24 @@ from lstore.cli.light import VERBS
 
 ENVIRONMENT = {"LSTORE_ROOT": "/from/environment"}
 FLAGS = {verb: __import__(f"lstore.cli.actions.{verb}", fromlist=["FLAGS"]).FLAGS for verb in VERBS}
-VALUES = ("x", "a=b", "", "-", "--", "-1", "7", " 7", "warning", "--rm", "-it", "missing", "é", "1_0")
+VALUES = (
+    "x",
+    "a=b",
+    "",
+    "-",
+    "--",
+    "-1",
+    "7",
+    " 7",
+    "warning",
+    "--rm",
+    "-it",
+    "missing",
+    "é",
+    "1_0",
+    "true",
+    "F",
+)
 
 
 def spelled(flags: Sequence[Flag]) -> st.SearchStrategy[list[str]]:
@@ -77,6 +94,10 @@ def test_what_it_understands_click_understands_the_same_way(arguments: list[str]
         (["run", "-it", "-e", "A=1", "--env", "B", "busybox"], "env", ("A=1", "B")),
         (["run", "--no-sig-proxy", "--memory=64m", "busybox", "sh", "-c", "exit"], "memory", "64m"),
         (["run", "--pids-limit", "5", "busybox"], "pids_limit", 5),
+        (["run", "--sig-proxy=false", "busybox"], "sig_proxy", False),
+        (["run", "--no-sig-proxy=false", "busybox"], "sig_proxy", True),
+        (["run", "--rm", "--rm=0", "busybox"], "rm", False),
+        (["run", "--init=True", "busybox"], "init", True),
         (["exec", "-itw", "/tmp", "box", "sh", "--login"], "workdir", "/tmp"),
         (["ps", "-aq", "--filter", "name=x"], "filters", ("name=x",)),
     ],
@@ -99,7 +120,7 @@ def test_plain_commands_need_no_click(arguments: list[str], name: str, value: ob
         ["container", "run", "busybox"],
         ["run"],
         ["run", "--help"],
-        ["run", "--rm=true", "busybox"],
+        ["run", "--rm=maybe", "busybox"],
         ["run", "--memry", "1m", "busybox"],
         ["run", "--", "busybox"],
         ["run", "-eA=1", "busybox"],

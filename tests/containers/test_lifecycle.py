@@ -268,6 +268,35 @@ def test_signals_go_through_the_client_to_the_process(lstore: Lstore) -> None:
         assert client.wait(60) == 3
 
 
+def test_without_sig_proxy_signals_are_the_client_s_own(lstore: Lstore) -> None:
+    with lstore.under_way("run", "--name", "askable", "--sig-proxy=false", *ASKABLE) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"ready\n"
+        client.send_signal(signal.SIGTERM)
+        client.wait(60)
+
+    assert lstore("exec", "askable", "echo", "runs") == "runs"
+    assert lstore("logs", "askable") == "ready"
+
+
+def test_a_switch_is_turned_off_as_docker_users_spell_it(lstore: Lstore) -> None:
+    lstore(
+        "create",
+        "--name",
+        "off",
+        "--init",
+        "--init=false",
+        "-e",
+        "--init=1",
+        "busybox",
+        "cat",
+        "/proc/1/comm",
+    )
+
+    assert lstore("start", "-a", "off") == "cat"
+    assert lstore("inspect", "--format", "{{.Config.Env}}", "off").count("--init=1") == 1
+
+
 def test_an_init_reaps_orphans_and_passes_signals_on(lstore: Lstore) -> None:
     script = (
         "sh -c 'sleep 0 & exit' ; trap 'echo term; exit 4' TERM; echo ready; while :; do sleep 0.05; done"

@@ -90,6 +90,20 @@ def test_health_goes_from_starting_to_healthy_to_unhealthy(lstore: Lstore) -> No
     ]
 
 
+def test_failures_do_not_count_while_it_starts(lstore: Lstore) -> None:
+    options = ("--health-interval", "50ms", "--health-retries", "1", "--health-start-period", "1h")
+    check = ("--health-start-interval", "50ms", "--health-cmd", "echo x >> /looks; test -e /well")
+    lstore.detached("--name", "slow", *options, *check, "busybox", "sleep", "1000")
+    home = lstore.home("slow")
+
+    state = lstore.until(home, lambda state: len(state["probes"]) >= 3)  # type: ignore[arg-type]  # JSON
+    lstore("exec", "slow", "touch", "/well")
+    lstore.until(home, lambda state: state["health"] == "healthy")
+
+    assert (state["health"], state["failing"]) == ("starting", 0)
+    assert lstore("exec", "slow", "wc", "-l", "/looks").split()[0] >= "3"
+
+
 def test_a_check_that_takes_too_long_is_killed_and_counts(lstore: Lstore) -> None:
     options = ("--health-interval", "50ms", "--health-timeout", "100ms", "--health-retries", "1")
     lstore.detached("--name", "slow", *options, "--health-cmd", "sleep 100", "busybox", "sleep", "1000")

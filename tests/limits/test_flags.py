@@ -82,6 +82,12 @@ def test_limits_are_in_the_kernel_s_files(store: Path) -> None:
     )
 
 
+def test_a_reservation_of_memory_is_in_the_kernel_s_files(store: Path) -> None:
+    script = "cd /sys/fs/cgroup; cat memory.low 2> /dev/null || cat memory/memory.soft_limit_in_bytes"
+
+    assert sh(store, ["--memory-reservation", "32m"], script).split() == ["33554432"]
+
+
 def test_processors_and_the_oom_score_show_in_proc(store: Path) -> None:
     flags = ["--cpuset-cpus", "0", "--oom-score-adj", "500"]
 
