@@ -1,0 +1,38 @@
+"""What `stop` and `restart` have in common: whom they end, and how."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+
+import click
+
+from lstore.cli.container_name import CONTAINER_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The containers, and the signal and the patience that are not their own; None for their own."""
+
+    names: Sequence[str]
+    number: int | None
+    timeout: int | None
+
+
+def ending_options(function: Callable[..., int]) -> Callable[..., int]:
+    """The argument and the options; they arrive as ``ending`` at `function`, which gets its session first."""
+
+    @click.argument("names", metavar="CONTAINER...", nargs=-1, required=True, type=CONTAINER_NAME)
+    @click.option(
+        "-s", "--signal", "signal_name", metavar="SIGNAL", help="Instead of the container's stop signal"
+    )
+    @click.option("-t", "--timeout", "--time", type=int, help="Seconds until it is killed; -1 for never")
+    @wraps(function)
+    def command(
+        session: object, *, names: Sequence[str], signal_name: str | None, timeout: int | None
+    ) -> int:
+        from runner.signals import parse_signal
+
+        number = None if signal_name is None else parse_signal(signal_name)
+        return function(session, ending=Ending(names, number, timeout))
+
+    return command
