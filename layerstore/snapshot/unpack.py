@@ -5,10 +5,10 @@ Stage "layers" of docs/flow.md. A layer directory holds ``tar`` (what the diff_i
 """
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from layerstore.content import CHUNK
 from layerstore.errors import InvalidLayer, storage_error
-from layerstore.layer.tar_writer import PlainBlob
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
@@ -17,11 +17,14 @@ from layerstore.store.ingest import Sink, blob_beside
 from layerstore.store.staging import staged
 from layerstore.store.store import Store
 
+if TYPE_CHECKING:
+    from layerstore.layer.tar_writer import PlainBlob
+
 
 class _LayerSink:
     """A `LayerWriter` in the role of a blob's sink."""
 
-    def __init__(self, directory: str, blob: PlainBlob | None = None) -> None:
+    def __init__(self, directory: str, blob: "PlainBlob | None" = None) -> None:
         from layerstore.layer.ingest import LayerWriter  # noqa: PLC0415 - every command imports this module
 
         self._writer = LayerWriter(directory, blob=blob)
@@ -43,6 +46,8 @@ def unpack_layers(descriptor: Descriptor, directory: str) -> Sink | None:
     is_diff_id = (
         descriptor.digest.algorithm == "sha256"
     )  # if it is a plain tar, which the first bytes will tell
+    from layerstore.layer.tar_writer import PlainBlob  # noqa: PLC0415 - every command imports this module
+
     return _LayerSink(directory, PlainBlob(blob_beside(directory), descriptor.digest) if is_diff_id else None)
 
 

@@ -83,6 +83,10 @@ FORMAT = Flag(
     "Show as 'table', 'table TEMPLATE', 'json', or by a Go template",
     metavar="STRING",
 )
+PLATFORM = Flag(
+    ("--platform",), "platform", "text", "The platform to take, instead of this machine's", metavar="OS/ARCH"
+)
+ALL_PLATFORMS = Flag(("--all-platforms",), "all_platforms", "switch", "Take the images of every platform")
 NO_TRUNC = Flag(("--no-trunc",), "no_trunc", "switch", "Do not shorten what is shown")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")

@@ -1,4 +1,4 @@
-"""The commands that start, enter and list containers, parsed without click: importing that takes longer than they do.
+"""The commands that are over soon, parsed without click: importing that takes longer than some of them do.
 
 The tables of `flags` are the one definition of options; click reads them too. `parse` understands the plain
 and correct spelling alone. Whatever else there is, from ``--help`` to a misspelt option, it leaves to click
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
             """Do it to `words`, as `given` says; the exit status."""
 
 
-VERBS = ("exec", "ps", "run")
+_MIXED = ("images", "ps", "pull", "rmi")
+"""Those whose options may stand behind words too."""
+VERBS = (*_MIXED, "exec", "run")
 _COMPLETION = "_LSTORE_COMPLETE"  # click's own variable
 
 
@@ -65,6 +67,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Plain | N
         inner = _Options(action.FLAGS, {})
         words = inner.read(rest)
     except _Unusual:
+        return None
+    if verb in _MIXED and any(word.startswith("-") for word in words):
         return None
     if len(words) < action.LEAST or (action.MOST is not None and len(words) > action.MOST):
         return None

@@ -3,17 +3,15 @@
 import click
 
 from layerstore.oci.platform import Platform
-from lstore.cli.flags import FILTER, FORMAT, NO_TRUNC
+from lstore.cli.flags import ALL_PLATFORMS, FILTER, FORMAT, NO_TRUNC, PLATFORM
 from lstore.cli.parsing import flags
 
 format_option = flags(FORMAT)
 no_trunc_option = flags(NO_TRUNC)
 filter_option = flags(FILTER)
 yes_option = click.option("-f", "--force", is_flag=True, help="Do not ask")
-platform_option = click.option(
-    "--platform", metavar="OS/ARCH", help="The platform to take, instead of this machine's"
-)
-all_platforms_option = click.option("--all-platforms", is_flag=True, help="Take the images of every platform")
+platform_option = flags(PLATFORM)
+all_platforms_option = flags(ALL_PLATFORMS)
 
 
 def parse_platform(text: str | None) -> Platform | None:

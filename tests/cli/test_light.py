@@ -16,6 +16,7 @@ from lstore.cli.light import VERBS
 
 ENVIRONMENT = {"LSTORE_ROOT": "/from/environment"}
 FLAGS = {verb: __import__(f"lstore.cli.actions.{verb}", fromlist=["FLAGS"]).FLAGS for verb in VERBS}
+WORDS = {"exec": "ab", "images": "a", "ps": "", "pull": "a", "rmi": "ab", "run": "ab"}
 VALUES = (
     "x",
     "a=b",
@@ -73,7 +74,7 @@ def by_click(arguments: list[str]) -> tuple[dict[str, object], dict[str, object]
     for each in command.params:
         if isinstance(each, click.Argument):
             value = inner.params[each.name or ""]
-            words.extend(value if isinstance(value, tuple) else [value])
+            words.extend(value if isinstance(value, tuple) else [value] if value is not None else [])
     return outer.params, {key: inner.params[key] for key in options}, tuple(words)
 
 
@@ -100,6 +101,9 @@ def test_what_it_understands_click_understands_the_same_way(arguments: list[str]
         (["run", "--init=True", "busybox"], "init", True),
         (["exec", "-itw", "/tmp", "box", "sh", "--login"], "workdir", "/tmp"),
         (["ps", "-aq", "--filter", "name=x"], "filters", ("name=x",)),
+        (["images", "--no-trunc", "busybox"], "no_trunc", True),
+        (["pull", "--platform", "linux/arm64", "busybox"], "platform", "linux/arm64"),
+        (["rmi", "-f", "busybox", "debian"], "force", True),
     ],
 )
 def test_plain_commands_need_no_click(arguments: list[str], name: str, value: object) -> None:
@@ -116,7 +120,12 @@ def test_plain_commands_need_no_click(arguments: list[str], name: str, value: ob
         [],
         ["--help"],
         ["-v"],
-        ["images"],
+        ["image", "ls"],
+        ["images", "busybox", "--tree"],
+        ["rmi", "busybox", "-f"],
+        ["rmi", "busybox", "--", "-f"],
+        ["rmi"],
+        ["pull", "busybox", "debian"],
         ["container", "run", "busybox"],
         ["run"],
         ["run", "--help"],
@@ -144,12 +153,12 @@ def test_the_way_to_a_command_imports_nothing_heavy(verb: str) -> None:
     code = (
         "import sys; known = set(sys.modules)\n"
         "from lstore.cli import light, main\n"
-        f"assert light.parse([{verb!r}, *'ab'[:2 * ({verb!r} != 'ps')]], {{}})\n"
+        f"assert light.parse({[verb, *WORDS[verb]]}, {{}})\n"
         "print(*set(sys.modules) - known)"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     heavy = {"click", "rich", "difflib", "subprocess", "requests", "socket", "layerstore.store.store"}
-    if verb != "ps":  # which needs re and datetime
+    if verb not in ("ps", "images"):  # which need re and datetime
         heavy |= {"dataclasses", "inspect", "typing", "hashlib", "concurrent.futures", "json"}
     assert heavy.isdisjoint(loaded.split())
