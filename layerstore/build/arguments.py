@@ -51,11 +51,6 @@ class BuildArguments:
         }
         return {key: self.given.get(key, value) for key, value in values.items()}
 
-    def proxy_environment(self) -> tuple[tuple[str, str], ...]:
-        """The proxies that RUN sees, in both spellings as programs want them."""
-        found = {key.lower(): value for key, value in self.given.items() if key.lower() in PROXIES}
-        return tuple((name, value) for key, value in sorted(found.items()) for name in (key, key.upper()))
-
     def unused(self, dockerfile: Dockerfile) -> tuple[str, ...]:
         """The given arguments that neither an ARG nor anything else asks for: worth a warning."""
         declared = {each.key for arg in dockerfile.global_arguments for each in arg.declarations}
@@ -69,6 +64,12 @@ class BuildArguments:
             for key in sorted(self.given)
             if key not in known and key.lower() not in PROXIES and not key.startswith(_BUILDKIT)
         )
+
+
+def proxy_environment(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The proxies among ``--build-arg`` as RUN sees them: in both spellings, since programs differ in theirs."""
+    found = {key.lower(): value for key, value in given.items() if key.lower() in PROXIES}
+    return tuple((name, value) for key, value in sorted(found.items()) for name in (key, key.upper()))
 
 
 def global_scope(dockerfile: Dockerfile, arguments: BuildArguments) -> dict[str, str]:

@@ -63,6 +63,20 @@ class Step:
         return self.instruction.command.with_shell(self.before.image.command_shell)
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluatedStage:
+    """A stage, what it starts with, and its steps."""
+
+    stage: Stage
+    start: StageState
+    steps: tuple[Step, ...]
+
+    @property
+    def after(self) -> StageState:
+        """What it comes to."""
+        return self.steps[-1].after if self.steps else self.start
+
+
 def evaluate(
     stage: Stage, base: StageState, graph: StageGraph, arguments: BuildArguments
 ) -> tuple[Step, ...]:

@@ -1,15 +1,15 @@
 """What is legal in a Dockerfile and yet likely a mistake: BuildKit's build checks over parsed values.
 
-`check_file` needs the text alone, `check_graph` the build arguments too, `check_base` a base image's
-platform, `check_steps` an evaluated stage.
+`check_build` does them all. `check_file` needs the text alone, `check_graph` the build arguments too,
+`check_base` a base image's platform, `check_steps` an evaluated stage.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from layerstore.build.arguments import BuildArguments, global_scope
-from layerstore.build.evaluate import Step
+from layerstore.build.evaluate import EvaluatedStage, Step
 from layerstore.build.expand import ShellLexer
 from layerstore.build.go_text import quote
 from layerstore.build.instruction import (
@@ -31,10 +31,10 @@ from layerstore.build.lint_rules import RULES, LintOptions, LintWarning
 from layerstore.build.parser import Dockerfile
 from layerstore.build.ports import parse_port
 from layerstore.build.source_kind import SourceKind, source_kind
-from layerstore.build.stages import SCRATCH, Stage, StageGraph
+from layerstore.build.stages import SCRATCH, ImageSource, Stage, StageGraph
 from layerstore.build.statement import Statement
 from layerstore.build.suggestion import did_you_mean
-from layerstore.errors import DockerfileError, InvalidInput, InvalidReference
+from layerstore.errors import DockerfileError, InvalidInput, InvalidReference, UsageError
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 
@@ -45,6 +45,9 @@ _SECRET: Final = re.compile(
 _PUBLIC: Final = re.compile(r"(?:_|^)public(?:_|$)", re.IGNORECASE)
 _RESERVED: Final = frozenset({"context", SCRATCH})
 _TARGET_PLATFORM: Final = "TARGETPLATFORM"
+_NOTHING_GIVEN: Final[Mapping[str, str]] = {}
+_OPTIONS: Final = "BUILDKIT_DOCKERFILE_CHECK"
+"""The build argument that takes the place of ``# check=``."""
 _ONCE: Final = (Cmd, Entrypoint, Healthcheck)
 
 
@@ -56,8 +59,46 @@ class Ignored(Protocol):
         ...
 
 
-def options_of(dockerfile: Dockerfile) -> LintOptions:
-    """What the file's own ``# check=`` says. Raises `DockerfileError`."""
+def check_build(
+    dockerfile: Dockerfile,
+    graph: StageGraph,
+    arguments: BuildArguments,
+    stages: Iterable[EvaluatedStage],
+    ignored: Ignored | None = None,
+) -> tuple[LintWarning, ...]:
+    """What all checks show of a build of `stages`, as far as it is asked for, in the order of the file.
+
+    Raises `DockerfileError` and `UsageError` for options that are none.
+    """
+    found = [*check_file(dockerfile), *check_graph(dockerfile, graph, arguments)]
+    for each in stages:
+        if isinstance(each.stage.base, ImageSource):
+            expected = each.stage.platform or arguments.target_platform
+            found += check_base(each.stage, expected, each.start.image.platform)
+        found += check_steps(each.steps, ignored)
+    return selected(found, options_of(dockerfile, arguments.given))
+
+
+def refuse(warnings: Sequence[LintWarning], options: LintOptions) -> None:
+    """Raise `DockerfileError` for `warnings` where the options make them errors."""
+    if options.is_error and warnings:
+        names = ", ".join(dict.fromkeys(each.rule.name for each in warnings))
+        message = f"lint violation found for rules: {names}"
+        raise warnings[0].source.error(
+            warnings[0].position, message, hint="the same with --check, to see them all"
+        )
+
+
+def options_of(dockerfile: Dockerfile, given: Mapping[str, str] = _NOTHING_GIVEN) -> LintOptions:
+    """What the build argument ``BUILDKIT_DOCKERFILE_CHECK`` says, else the file's own ``# check=``.
+
+    Raises `DockerfileError`, for the argument `UsageError`.
+    """
+    if _OPTIONS in given:
+        try:
+            return LintOptions.parse(given[_OPTIONS])
+        except InvalidInput as error:
+            raise UsageError(f"invalid build argument {_OPTIONS}: {error.message}") from error
     directive = dockerfile.directive("check")
     if directive is None:
         return LintOptions()

@@ -15,7 +15,7 @@ from threading import Event
 
 from layerstore.build.arguments import BuildArguments
 from layerstore.build.cache import Record
-from layerstore.build.evaluate import StageState, Step, evaluate
+from layerstore.build.evaluate import EvaluatedStage, StageState, Step, evaluate
 from layerstore.build.executor import (
     Base,
     BuildProgress,
@@ -50,6 +50,17 @@ class CachePolicy:
     def allows(self, stage: Stage) -> bool:
         """Whether finished steps of `stage` may be used."""
         return not self.is_off and stage.name not in self.stages
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A target before anything of it is carried out."""
+
+    graph: StageGraph
+    """With the triggers of bases."""
+    target: Stage
+    stages: tuple[EvaluatedStage, ...]
+    """All that the target needs, in the order of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +105,30 @@ class Solver:
         self._recorder = recorder
         self._policy = policy
         self._progress = progress
+        self._evaluated: dict[int, EvaluatedStage] = {}
         self._works: dict[int, _Work] = {}
         self._bases: dict[tuple[Origin, object], Base | LocalSource] = {}
         self._numbers = count(1)
         self.cancellation = Cancellation()
 
-    def solve(self, target: str = "", *, limit: int) -> Solved:
-        """The result of the stage `target`, at most `limit` stages at work at once.
+    def prepare(self, target: str = "") -> Prepared:
+        """The stage `target` and those that it needs, their bases found and their steps evaluated.
+
+        Raises `DockerfileError`, `NotFound`, and what the executor raises.
+        """
+        stage = self._graph.target(target)
+        for each in self._load(stage.index):
+            start = self._first_state(each)
+            steps = evaluate(each, start, self._graph, self._arguments)
+            self._evaluated[each.index] = EvaluatedStage(each, start, steps)
+        return Prepared(self._graph, self._graph.stages[stage.index], tuple(self._evaluated.values()))
+
+    def solve(self, prepared: Prepared, *, limit: int) -> Solved:
+        """The result of the target of `prepare`, at most `limit` stages at work at once.
 
         Raises `DockerfileError`, `NotFound`, `StepFailed`, and what the executor raises.
         """
-        index = self._graph.target(target).index
-        needed = self._load(index)
+        needed = [each.stage for each in prepared.stages]
         for stage in needed:
             self._look_up(stage)
         pending = [stage for stage in needed if not self._is_done(stage)]
@@ -113,7 +136,7 @@ class Solver:
             self._executor.started()
             calls = [partial(self._complete, stage) for stage in pending]
             run_all(calls, limit=limit, cancellation=self.cancellation)
-        return self._works[index].solved
+        return self._works[prepared.target.index].solved
 
     def _load(self, target: int) -> tuple[Stage, ...]:
         """The needed stages, once the triggers of their bases are known, which may need more."""
@@ -201,23 +224,30 @@ class Solver:
             self.cancellation.pause(_LOOK_AGAIN)
 
     def _begin(self, stage: Stage) -> _Work:
-        start = self._start(stage)
-        steps = evaluate(stage, start.state, self._graph, self._arguments)
+        start, steps = self._start(stage), self._evaluated[stage.index].steps
         vertices = tuple(next(self._numbers) if step.makes_layer else 0 for step in steps)
         work = self._works[stage.index] = _Work(stage, steps, start, vertices)
         return work
 
-    def _start(self, stage: Stage) -> Solved:
+    def _first_state(self, stage: Stage) -> StageState:
         if isinstance(stage.base, StageSource):
-            below = self._works[stage.base.index].solved
-            return replace(below, state=below.state.as_base())
+            return self._evaluated[stage.base.index].after.as_base()
         base = self._base(stage.base, stage)
         if isinstance(base, Base):
-            return Solved(base.state, base.root, base.root.diff_ids, ())
+            return base.state
         if base is not None:
             raise stage.start.origin.error("a stage cannot start from a local directory")
         platform = stage.platform or self._arguments.target_platform
-        return Solved(StageState.of_base(ImageState.scratch(platform)), Root(), (), ())
+        return StageState.of_base(ImageState.scratch(platform))
+
+    def _start(self, stage: Stage) -> Solved:
+        state = self._evaluated[stage.index].start
+        if isinstance(stage.base, StageSource):
+            return replace(self._works[stage.base.index].solved, state=state)
+        base = self._base(stage.base, stage)
+        if isinstance(base, Base):
+            return Solved(state, base.root, base.root.diff_ids, ())
+        return Solved(state, Root(), (), ())
 
     def _task(self, work: _Work, step: Step) -> Task:
         sources = tuple(self._source(origin, work.stage) for origin in step.origins)

@@ -11,8 +11,7 @@ from dataclasses import fields, is_dataclass
 from typing import Final
 
 from layerstore.build.evaluate import Step
-from layerstore.build.instruction import Add, Copy, Instruction, Run, Transfer, Workdir
-from layerstore.build.source_kind import SourceKind, source_kind
+from layerstore.build.instruction import Instruction, Run, Transfer, Workdir
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import Json, dump
 from layerstore.oci.platform import Platform
@@ -65,22 +64,6 @@ def definition_key(
 def result_key(definition: Digest, contents: Sequence[Digest]) -> Digest:
     """The key of a step that takes files from the build context, by what is in them: `content_key`'s."""
     return _key({"definition": str(definition), "contents": [str(each) for each in contents]})
-
-
-def joined_key(parent: Digest, layer: Digest) -> Digest:
-    """The key of the file system of key `parent` with a ``--link``ed layer of key `layer` on top."""
-    return _key({"parent": str(parent), "layer": str(layer)})
-
-
-def context_sources(step: Step) -> tuple[str, ...]:
-    """The paths and patterns that `step` takes from the build context: its result depends on their content."""
-    match step.instruction:
-        case Copy(source_stage="") | Add():
-            return tuple(each for each in step.instruction.sources if source_kind(each) is SourceKind.PATH)
-        case Run():
-            mounts = step.instruction.mounts
-            return tuple(each.source or "." for each in mounts if each.type == "bind" and not each.origin)
-    return ()
 
 
 def _surroundings(step: Step) -> Json:

@@ -76,17 +76,16 @@ class BuildOptions:
         )
 
     def _surroundings(self, given: Mapping[str, str], environment: Mapping[str, str]) -> "Surroundings":
-        from layerstore.build.arguments import PROXIES
+        from layerstore.build.arguments import proxy_environment
         from lstore.engine.build.request import StepLimits, Surroundings
 
         unknown = set(self.allowed) - {_INSECURE, "network.host"}
         if unknown:
             raise UsageError(f"invalid --allow {sorted(unknown)[0]!r}", hint=f"--allow {_INSECURE}")
-        proxies = {key: value for key, value in given.items() if key.lower() in PROXIES}
         return Surroundings(
             hosts=build_options.hosts(self.hosts),
             network="host" if self.network == "default" else self.network,
-            proxies=tuple(sorted(proxies.items())),
+            proxies=proxy_environment(given),
             secrets=build_options.secrets(self.secrets, environment),
             ssh=build_options.agents(self.ssh, environment),
             may_be_insecure=_INSECURE in self.allowed,

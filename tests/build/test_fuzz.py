@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from layerstore.build.interpret import READERS
 from layerstore.build.lint import check_file, check_graph, check_steps
-from layerstore.build.step_key import context_sources, definition_key, scratch_key
+from layerstore.build.step_key import definition_key, scratch_key
 from layerstore.errors import LstoreError
 from layerstore.oci.document import dump
 from layerstore.oci.platform import Platform
@@ -80,7 +80,6 @@ def test_any_file_becomes_steps_or_a_typed_error(build: Build, text: str) -> Non
     list(check_steps(steps))
     key = scratch_key(Platform("linux", "amd64"))
     for step in steps:
-        context_sources(step)
         key = definition_key(step, key)
         assert dump(step.after.image.document(base=(), layers=[None] * len(steps), created=""))
         assert step.instruction.position.line <= len(built.dockerfile.source.lines)

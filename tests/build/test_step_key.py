@@ -7,10 +7,8 @@ import pytest
 from layerstore.build.evaluate import Step
 from layerstore.build.image_state import ImageState
 from layerstore.build.step_key import (
-    context_sources,
     definition_key,
     image_key,
-    joined_key,
     result_key,
     scratch_key,
 )
@@ -138,13 +136,10 @@ def test_the_platform_of_the_image_is_in_the_key(build: Build) -> None:
     assert len({definition_key(step, scratch_key(AMD64)) for step in steps}) == 2
 
 
-def test_contents_and_linked_layers_are_in_the_key() -> None:
+def test_contents_are_in_the_key() -> None:
     one, other = Digest.of(b"1"), Digest.of(b"2")
 
-    assert (
-        len({result_key(one, [other]), result_key(other, [one]), result_key(one, []), joined_key(one, other)})
-        == 4
-    )
+    assert len({result_key(one, [other]), result_key(other, [one]), result_key(one, [])}) == 3
 
 
 def test_steps_without_a_layer_leave_the_key_as_it_is(build: Build) -> None:
@@ -160,28 +155,3 @@ def test_proxies_are_in_no_key(build: Build) -> None:
     }
 
     assert len(keys) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "sources"),
-    [
-        ("COPY a b* /x", ("a", "b*")),
-        ("COPY <<a /x\n1\na", ()),
-        ("ADD a http://x/y /z", ("a",)),
-        ("RUN --mount=source=a,target=/a --mount=target=/b --mount=type=cache,target=/c x", ("a", ".")),
-        ("RUN x", ()),
-        ("ENV a=b", ()),
-    ],
-)
-def test_what_a_step_takes_from_the_context_is_told(
-    build: Build, text: str, sources: tuple[str, ...]
-) -> None:
-    assert context_sources(build(f"FROM scratch\n{text}").steps[0][0]) == sources
-
-
-def test_what_comes_from_a_stage_is_not_of_the_context(build: Build) -> None:
-    built = build(
-        "FROM scratch AS a\nUSER x\nFROM scratch\nCOPY --from=a b /\nRUN --mount=from=a,target=/x y"
-    )
-
-    assert [context_sources(step) for step in built.steps[1]] == [(), ()]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,6 @@ from lstore.cli.session import Session, refuse_terminal
 from lstore.cli.verbs import BUILD
 
 if TYPE_CHECKING:
-    from layerstore.build.lint_rules import LintWarning
     from lstore.cli.build_progress import Style
     from lstore.engine.build.build import Built
     from lstore.engine.build.request import BuildRequest
@@ -92,6 +92,7 @@ def command(
     **options: object,
 ) -> int:
     """The image is made of the Dockerfile's steps; those that were carried out before are not again."""
+    from lstore.cli.build_report import report_warnings
     from lstore.engine.build.inputs import opened_inputs
 
     targets = build_options.outputs(outputs)
@@ -99,7 +100,9 @@ def command(
         refuse_terminal(session, "write an archive")
     engine = session.engine()
     with opened_inputs(engine, context, file, session.streams.stdin) as inputs:
-        request = BuildOptions(**options).request(inputs, session.settings.environment)  # type: ignore[arg-type]  # click made them
+        asked = BuildOptions(**options)  # type: ignore[arg-type]  # click made them
+        names = [*asked.tags, *(name for each in targets for name in each.names)]
+        request = replace(asked, tags=names).request(inputs, session.settings.environment)
         if is_check:
             return _check(session, request)
         built = _build(session, request, "quiet" if quiet else style, debug_shell=debug_shell)
@@ -111,6 +114,8 @@ def command(
         _write_file(metadata_file, _metadata(built, request))
     if quiet:
         session.line(str(built.id))
+    else:
+        report_warnings(session, built, request)
     return 0
 
 
@@ -138,25 +143,14 @@ def _build(session: Session, request: "BuildRequest", style: "Style", *, debug_s
 
 
 def _check(session: Session, request: "BuildRequest") -> int:
+    from lstore.cli.build_report import counted, told
     from lstore.engine.build.check import check
 
     warnings = check(session.engine(), request)
     for each in warnings:
-        _show(session, each, request)
-    session.line(f"Check complete, {_counted(len(warnings))} found.")
+        session.lines(told(each, request))
+    session.line(f"Check complete, {counted(len(warnings))} found.")
     return EXIT_FAILURE if warnings else 0
-
-
-def _show(session: Session, warning: "LintWarning", request: "BuildRequest") -> None:
-    from lstore.cli.build_report import excerpt
-
-    link = f" - {warning.rule.url}" if warning.rule.url else ""
-    session.lines([f"WARNING: {warning.rule.name}{link}", warning.message, ""])
-    session.lines([*excerpt(request.dockerfile, request.dockerfile_name, warning.position.line), ""])
-
-
-def _counted(number: int) -> str:
-    return "no warnings" if not number else f"{number} warning{'s' if number > 1 else ''}"
 
 
 def _write(
@@ -170,21 +164,22 @@ def _write(
     engine = session.engine()
     match target.type:
         case "registry":
+            from lstore.engine.packed import DEFAULT
             from lstore.engine.push import push
 
             with session.progress() as progress:
                 for name in request.tags:
-                    push(engine, name, progress=progress)
+                    push(engine, name, packing=target.packing or DEFAULT, progress=progress)
         case "local":
             write_files(engine, built, target.destination)
         case "oci" if not target.is_tar:
-            write_layout(engine.store, built, request.tags, target.destination)
+            write_layout(engine.store, built, request.tags, target.destination, target.packing)
         case "oci" | "docker" | "tar" as kind:
             if target.destination == "-":
-                write_archive(engine, built, request.tags, kind, session.streams.out.binary)
+                write_archive(engine, built, request.tags, kind, session.streams.out.binary, target.packing)
                 return
             with output_file(target.destination) as stream:
-                write_archive(engine, built, request.tags, kind, stream)
+                write_archive(engine, built, request.tags, kind, stream, target.packing)
 
 
 def _metadata(built: "Built", request: "BuildRequest") -> bytes:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from layerstore.build.arguments import BuildArguments
 from layerstore.build.executor import BuildProgress
+from layerstore.build.lint import check_build, options_of, refuse
+from layerstore.build.lint_rules import LintWarning
 from layerstore.build.parser import Dockerfile, parse
 from layerstore.build.solver import CachePolicy, Solver
 from layerstore.build.source import Source
@@ -36,6 +38,10 @@ class Built:
     index: Index | None
     id: Digest
     """The image's id, or the digest of an index."""
+    warnings: tuple[LintWarning, ...]
+    """What is likely a mistake in the Dockerfile, as far as it wants to hear of it."""
+    unused: tuple[str, ...]
+    """The build arguments that nothing asked for."""
 
 
 def build(
@@ -43,14 +49,15 @@ def build(
 ) -> Built:
     """Build what `request` asks for, and keep it in the store. Durable.
 
-    Raises `DockerfileError`, `StepFailed`, `NotFound`, what pulling raises, `StorageError`; then no ref has
-    changed, and finished steps are there for the next build.
+    Raises `DockerfileError` (also for what ``# check=error=true`` makes one), `StepFailed`, `NotFound`,
+    what pulling raises, `StorageError`; then no ref has changed, and finished steps are there for the next build.
     """
     dockerfile = parse(Source.parse(request.dockerfile, request.dockerfile_name))
     with opened_site(engine, progress) as site, ExitStack() as opened:
         recorder = StoreRecorder(site, _imported(engine, request, opened))
+        warnings: list[LintWarning] = []
         images = tuple(
-            _build_one(site, request, dockerfile, platform, progress, pulls, recorder)
+            _build_one(site, request, dockerfile, platform, progress, pulls, recorder, warnings)
             for platform in request.platforms or (engine.platform,)
         )
         attestations = _attestations(images, request)
@@ -68,7 +75,8 @@ def build(
         from lstore.engine.build.prune import bound
 
         bound(engine)
-    return Built(images, index, identity)
+    unused = BuildArguments(request.arguments, engine.platform, engine.platform).unused(dockerfile)
+    return Built(images, index, identity, tuple(dict.fromkeys(warnings)), unused)
 
 
 def _build_one(
@@ -79,6 +87,7 @@ def _build_one(
     progress: BuildProgress,
     pulls: Progress,
     recorder: StoreRecorder,
+    warnings: list[LintWarning],
 ) -> BuiltImage:
     arguments = BuildArguments(request.arguments, platform, site.engine.platform, request.target)
     graph = StageGraph.build(dockerfile, arguments, contexts=request.named_contexts)
@@ -87,7 +96,11 @@ def _build_one(
         executor = SiteExecutor(site, request, finder, opened)
         solver = Solver(graph, arguments, executor, recorder, request.policy, progress)
         limit = PARALLEL_STAGES if request.surroundings.shell_at is None else 1
-        solved = solver.solve(request.target, limit=limit)
+        prepared = solver.prepare(request.target)
+        found = check_build(dockerfile, prepared.graph, arguments, prepared.stages, executor.ignored())
+        refuse(found, options_of(dockerfile, request.arguments))
+        warnings += found
+        solved = solver.solve(prepared, limit=limit)
         if request.is_squashed:
             from lstore.engine.build.squash import squashed
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from layerstore.build.dockerignore import IgnoreMatcher
 from layerstore.build.evaluate import Step
 from layerstore.build.executor import Base, LocalSource, Root, Source, Task
 from layerstore.build.instruction import Add, Copy, Run
@@ -66,6 +67,11 @@ class SiteExecutor:
                     )
                 return CopyTask(self.site, step, instruction, root, source, additions, clamp)
         return WorkdirTask(self.site, step, root, clamp)
+
+    def ignored(self) -> IgnoreMatcher | None:
+        """What the build context leaves out; None where there is no context."""
+        main = self._main()
+        return None if main is None else main.context.ignore
 
     @property
     def _named_contexts(self) -> Mapping[str, str]:
