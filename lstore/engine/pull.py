@@ -1,14 +1,17 @@
 """`pull`: a name in a registry → an image in the store, unpacked on the way."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerstore.content import Source
 from layerstore.copy import copy
-from layerstore.errors import NoMatchingPlatform
+from layerstore.errors import LstoreError, NoMatchingPlatform
+from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
+from layerstore.oci.manifest import Manifest
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
@@ -95,7 +98,16 @@ def _is_whole(engine: "Engine", present: Ref, root: Descriptor, wish: _Wish) -> 
         return present.descriptor == root
     chosen = choose(engine.store.blobs, present.descriptor, wish.platform or engine.platform)
     pairs = images_below(engine.store.blobs, (chosen,))
-    return all(engine.snapshotter.has(config.diff_ids) for _, config in pairs)
+    return all(_is_ready(engine, manifest, config) for manifest, config in pairs)
+
+
+def _is_ready(engine: "Engine", manifest: Manifest, config: ImageConfig) -> bool:
+    """Whether the image can be mounted, made so where all it needs is here: it was built, and never used."""
+    with suppress(LstoreError):
+        if not engine.snapshotter.has(config.diff_ids):
+            engine.snapshotter.ensure(manifest, config)
+        return True
+    return False  # and what is damaged comes anew
 
 
 def _native(source: Source, root: Descriptor, platform: Platform, wish: _Wish) -> Descriptor | None:
