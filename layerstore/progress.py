@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # typing is not free, and this is on the path that starts a c
         "writing",
         "verifying",
         "unpacking",
-        "compressing",
         "done",
         "exists",
         "mounted",

@@ -22,10 +22,17 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._breaks: list[Callable[[], None]] = []
 
     def cancel(self) -> None:
         """Ask every sibling to stop. Idempotent."""
         self._event.set()
+        for break_off in tuple(self._breaks):
+            break_off()
+
+    def breaks(self, break_off: Callable[[], None]) -> None:
+        """Have `cancel` call `break_off`, which ends waits that cannot look at the flag; it may come often."""
+        self._breaks.append(break_off)
 
     @property
     def is_set(self) -> bool:

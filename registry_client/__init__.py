@@ -11,7 +11,7 @@ Rules live in modules without I/O and take time, randomness, environment and sle
                                         who we are there
     failures                            a registry's refusals as our errors
     authority, auth                     what all threads know of tokens; the dance for one, as a generator
-    tls, transport                      sockets
+    tls, connections, transport         sockets
     exchange                            one request: redirected, retried, authenticated
     schemes, site, mirrors              one repository at one host; at one host after another
     documents, download, upload, listing, referrers

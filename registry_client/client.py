@@ -8,6 +8,7 @@ from typing import Self
 from layerstore.errors import NotFound, RegistryError, Unauthorized
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
+from layerstore.tasks import Cancellation
 from registry_client import search
 from registry_client.authority import Authority
 from registry_client.certificates import Trust, directories, trust_for
@@ -25,9 +26,6 @@ from registry_client.settings import Settings
 from registry_client.site import Site, Wire
 from registry_client.transport import RequestsTransport
 
-REAL_PACE = Pace(RetryPolicy(), time.time, random.random, time.sleep)
-"""Patience by the wall clock."""
-
 
 class Client:
     """Registries as one user sees them, for any number of threads.
@@ -42,7 +40,7 @@ class Client:
         credentials: Credentials,
         *,
         progress: Progress = SILENT,
-        pace: Pace = REAL_PACE,
+        pace: Pace,
     ) -> None:
         """`progress` gets notes of retries and fall-backs. See `over_network` for the usual transport."""
         self._transport = transport
@@ -59,16 +57,23 @@ class Client:
         environment: Mapping[str, str],
         *,
         progress: Progress = SILENT,
-        pace: Pace = REAL_PACE,
+        pace: Pace | None = None,
+        cancellation: Cancellation | None = None,
     ) -> "Client":
-        """A client over sockets; proxies and the user's certs.d come from `environment`."""
+        """A client over sockets; proxies and the user's certs.d come from `environment`.
+
+        It has patience by the wall clock, unless `pace` says otherwise. Once `cancellation` is set, whatever it
+        waits for breaks off, and all that it is asked raises `Cancelled`.
+        """
+        shared = cancellation or Cancellation()
         certs_d = directories(environment)
 
         def trust(authority: str) -> Trust:
             return trust_for(authority, settings, certs_d)
 
-        transport = RequestsTransport(environment, trust)
-        return cls(transport, settings, credentials, progress=progress, pace=pace)
+        transport = RequestsTransport(environment, trust, cancellation=shared)
+        patient = pace or Pace(RetryPolicy(), time.time, random.random, shared.pause)
+        return cls(transport, settings, credentials, progress=progress, pace=patient)
 
     def repository(
         self,

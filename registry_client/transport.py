@@ -21,7 +21,9 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from layerstore.content import CHUNK
 from layerstore.errors import ContentMismatch, RegistryError, Unreachable
+from layerstore.tasks import Cancellation
 from registry_client.certificates import Trust
+from registry_client.connections import Connections
 from registry_client.messages import Headers, Request, Response, Upload
 from registry_client.origin import Origin, is_local
 from registry_client.proxies import proxy_for
@@ -50,8 +52,13 @@ class RequestsTransport:
         *,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
+        cancellation: Cancellation | None = None,
     ) -> None:
-        """Proxies are `environment`'s; `trust_for` tells whom to trust at ``host[:port]``."""
+        """Proxies are `environment`'s; `trust_for` tells whom to trust at ``host[:port]``.
+
+        Once `cancellation` is set, what waits for bytes breaks off, and `send` raises `Cancelled`.
+        """
+        self._connections = Connections(cancellation or Cancellation())
         self._environment = environment
         self._trust_for = trust_for
         self._timeouts = (connect_timeout, read_timeout)
@@ -60,7 +67,8 @@ class RequestsTransport:
         self._sessions: dict[Trust, requests.Session] = {}
 
     def send(self, request: Request) -> Response:
-        """See `Transport`. Raises `ContentMismatch` where an upload's content ends early."""
+        """See `Transport`. Raises `ContentMismatch` where an upload's content ends early, `Cancelled`."""
+        self._connections.cancellation.check()
         origin = Origin.of(request.url)
         proxy = proxy_for(request.url, self._environment)
         if request.is_kept_public and proxy is None:
@@ -78,12 +86,15 @@ class RequestsTransport:
                 stream=True,
             )
         except (requests.RequestException, HTTPError) as error:
+            self._connections.cancellation.check()  # then it was we who broke it
             raise _translate(error, origin) from error
         except UnicodeError as error:  # a host that has no ASCII form
             raise RegistryError(f"cannot reach {origin}: not a host name") from error
         wire = cast(urllib3.HTTPResponse, raw.raw)
         headers = Headers(wire.headers.items())
-        return Response(raw.status_code, headers, request.url, _Incoming(wire, origin))
+        return Response(
+            raw.status_code, headers, request.url, _Incoming(wire, origin, self._connections.cancellation)
+        )
 
     def close(self) -> None:
         """Let all connections go."""
@@ -99,11 +110,11 @@ class RequestsTransport:
                 trust = self._trusts.setdefault(authority, self._trust_for(authority))
             session = self._sessions.get(trust)
             if session is None:
-                session = self._sessions.setdefault(trust, _new_session(trust))
+                session = self._sessions.setdefault(trust, _new_session(trust, self._connections))
             return session
 
 
-def _new_session(trust: Trust) -> requests.Session:
+def _new_session(trust: Trust, connections: Connections) -> requests.Session:
     if not trust.is_verified:
         urllib3.disable_warnings(InsecureRequestWarning)  # the user said so: nothing to warn of
     session = requests.Session()
@@ -112,7 +123,7 @@ def _new_session(trust: Trust) -> requests.Session:
     # Without this, requests would ask for gzip, and a digest would name other bytes than those that come.
     session.headers.clear()
     session.headers.update({"User-Agent": _AGENT, "Accept-Encoding": "identity"})
-    pool = _Pool(trust)
+    pool = _Pool(trust, connections)
     session.mount("https://", pool)
     session.mount("http://", pool)
     return session
@@ -121,7 +132,8 @@ def _new_session(trust: Trust) -> requests.Session:
 class _Pool(HTTPAdapter):
     """Connections that trust as `trust` says, where `requests` would bring its own authorities."""
 
-    def __init__(self, trust: Trust) -> None:
+    def __init__(self, trust: Trust, connections: Connections) -> None:
+        self._connections = connections
         self._context = tls_context(trust, bundle=DEFAULT_CA_BUNDLE_PATH)
         super().__init__(pool_connections=_POOLS, pool_maxsize=_POOLED)
 
@@ -144,7 +156,7 @@ class _Pool(HTTPAdapter):
         url = request.url or ""
         proxy = select_proxy(url, proxies)
         manager = self.poolmanager if proxy is None else self.proxy_manager_for(proxy)
-        return manager.connection_from_url(url)
+        return self._connections.watched(manager.connection_from_url(url))
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
         """Nothing: the context says it all."""
@@ -153,21 +165,28 @@ class _Pool(HTTPAdapter):
 class _Incoming:
     """A response's body as it comes from the wire."""
 
-    def __init__(self, wire: urllib3.HTTPResponse, origin: Origin) -> None:
+    def __init__(self, wire: urllib3.HTTPResponse, origin: Origin, cancellation: Cancellation) -> None:
         self._wire = wire
         self._origin = origin
+        self._cancellation = cancellation
+        self._is_broken = False
 
     def read(self, size: int, /) -> bytes:
         try:
             return self._wire.read(size, decode_content=False)
         except (HTTPError, OSError) as error:
+            self._is_broken = True
+            self._cancellation.check()  # then it was we who broke it
             raise _translate(error, self._origin) from error
+        except BaseException:  # an interrupt: what is left might never come
+            self._is_broken = True
+            raise
 
     def close(self) -> None:
         """Give the connection back if its body is read or nearly so, else drop it."""
         remaining = self._wire.length_remaining
         with suppress(HTTPError, OSError):
-            if remaining is not None and remaining <= _DRAINED:
+            if remaining is not None and remaining <= _DRAINED and not self._is_broken:
                 self._wire.read(_DRAINED, decode_content=False)
         self._wire.close()
         self._wire.release_conn()

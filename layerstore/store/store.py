@@ -36,9 +36,17 @@ class Store:
         self.layers = Layers(layout, boot)
         self._boot = boot
 
-    def transaction(self, sinks: SinkFactory = keep_packed, progress: Progress = SILENT) -> Transaction:
-        """A new transaction, to be used as a context manager; `sinks` says what becomes of layers' blobs."""
-        workshop = Workshop(self._boot, progress, sinks, Cancellation())
+    def transaction(
+        self,
+        sinks: SinkFactory = keep_packed,
+        progress: Progress = SILENT,
+        cancellation: Cancellation | None = None,
+    ) -> Transaction:
+        """A new transaction, to be used as a context manager; `sinks` says what becomes of layers' blobs.
+
+        Its cancellation is `cancellation`, where the work shares that with others, or else one of its own.
+        """
+        workshop = Workshop(self._boot, progress, sinks, cancellation or Cancellation())
         try:
             return Transaction(self.layout, self.blobs, self.refs, self.layers, workshop)
         except OSError as error:

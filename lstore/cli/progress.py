@@ -28,7 +28,6 @@ WORDS: dict[Phase, str] = {
     "writing": "Writing",
     "verifying": "Verifying",
     "unpacking": "Extracting",
-    "compressing": "Compressing",
     "done": "Complete",
     "exists": "Already exists",
     "mounted": "Mounted",

@@ -7,13 +7,15 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from layerstore.archive.docker_archive_writer import DockerArchiveWriter
 from layerstore.archive.oci_archive_writer import OciArchiveWriter
 from layerstore.archive.oci_layout import LayoutDirectory
-from layerstore.content import CHUNK, Readable, Source, VerifyingReader, read_manifest
+from layerstore.content import CHUNK, Readable, Source, Target, VerifyingReader, read_manifest
+from layerstore.copy import PARALLEL
 from layerstore.copy import copy as copy_graph
 from layerstore.disk.publish import move, remove_file
 from layerstore.errors import Conflict, UnsupportedContent, storage_error
@@ -27,6 +29,7 @@ from layerstore.oci.platform import Platform
 from layerstore.oci.reference import DEFAULT_TAG, Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
+from layerstore.tasks import Cancellation
 from layerstore.watch import WatchedTarget
 from lstore.engine.admit import admit, choose, images_below, unpack_only
 from lstore.engine.place import Place, opened
@@ -51,62 +54,71 @@ def copy(
     `RegistryError`, `InvalidArchive`, `ContentMismatch`, `StorageError`, `UsageError`.
     """
     wanted = platform or engine.platform
-    with opened(engine, source, wanted, progress) as (origin, root):
+    work = _Work(progress, Cancellation())
+    with opened(engine, source, wanted, progress, work.cancellation) as (origin, root):
         chosen = root if all_platforms else choose(origin, root, wanted)
-        _TAKERS[destination.transport](engine, origin, chosen, destination, progress)
+        _TAKERS[destination.transport](engine, origin, chosen, destination, work)
     return chosen
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Whom to tell how it goes, and who may end it."""
+
+    progress: Progress
+    cancellation: Cancellation
+
+    def copy(self, origin: Source, target: Target, root: Descriptor, *, parallel: int = PARALLEL) -> None:
+        copy_graph(origin, target, root, parallel=parallel, cancellation=self.cancellation)
+
+
 def _to_registry(
-    engine: "Engine", origin: Source, root: Descriptor, destination: Place, progress: Progress
+    engine: "Engine", origin: Source, root: Descriptor, destination: Place, work: "_Work"
 ) -> None:
     from registry_client.scope import PUSH
 
     name = Reference.parse(destination.name)
-    with engine.registries(progress) as client:
+    with engine.registries(work.progress, work.cancellation) as client:
         repository = client.repository(name, actions=PUSH)
-        copy_graph(origin, WatchedTarget(repository, progress, "uploading"), root)
+        work.copy(origin, WatchedTarget(repository, work.progress, "uploading"), root)
         if name.digest is None:
             repository.tag(root, name.target)
 
 
-def _to_store(
-    engine: "Engine", origin: Source, root: Descriptor, destination: Place, progress: Progress
-) -> None:
+def _to_store(engine: "Engine", origin: Source, root: Descriptor, destination: Place, work: "_Work") -> None:
     parsed = read_manifest(origin, root)
     image = root if isinstance(parsed, Manifest) and parsed.is_image else None
     ref = Ref(Reference.parse(destination.name), root)
-    with engine.store.transaction(unpack_only(origin, image, among_others=False), progress) as transaction:
-        copy_graph(origin, transaction, root)
+    sinks = unpack_only(origin, image, among_others=False)
+    with engine.store.transaction(sinks, work.progress, work.cancellation) as transaction:
+        work.copy(origin, transaction, root)
         if isinstance(parsed, Manifest) and not parsed.is_image:
             transaction.set_ref(ref)
         else:
             admit(transaction, ref)
         transaction.commit()
     for manifest, config in images_below(engine.store.blobs, (root,)):
-        engine.snapshotter.ensure(manifest, config, progress)
+        engine.snapshotter.ensure(manifest, config, work.progress)
 
 
-def _to_layout(
-    engine: "Engine", origin: Source, root: Descriptor, destination: Place, progress: Progress
-) -> None:
+def _to_layout(engine: "Engine", origin: Source, root: Descriptor, destination: Place, work: "_Work") -> None:
     layout = LayoutDirectory.create(destination.path)
-    copy_graph(origin, WatchedTarget(layout, progress, "writing"), root)
+    work.copy(origin, WatchedTarget(layout, work.progress, "writing"), root)
     layout.tag(root, destination.name or DEFAULT_TAG)
 
 
 def _to_oci_archive(
-    engine: "Engine", origin: Source, root: Descriptor, destination: Place, progress: Progress
+    engine: "Engine", origin: Source, root: Descriptor, destination: Place, work: "_Work"
 ) -> None:
     with _created(destination.path) as output:
         writer = OciArchiveWriter(output)
-        copy_graph(origin, WatchedTarget(writer, progress, "writing"), root, parallel=1)
+        work.copy(origin, WatchedTarget(writer, work.progress, "writing"), root, parallel=1)
         writer.tag(root, destination.name or DEFAULT_TAG)
         writer.finish()
 
 
 def _to_docker_archive(
-    engine: "Engine", origin: Source, root: Descriptor, destination: Place, progress: Progress
+    engine: "Engine", origin: Source, root: Descriptor, destination: Place, work: "_Work"
 ) -> None:
     images = images_below(origin, (root,))
     if not images:
@@ -114,13 +126,13 @@ def _to_docker_archive(
     manifest, config = images[0]
     names = (Reference.parse(destination.name),) if destination.name else ()
     with _created(destination.path) as output:
-        tars = _UnpackedTars(origin, manifest, config, engine.store.layout.ingests, progress)
+        tars = _UnpackedTars(origin, manifest, config, engine.store.layout.ingests, work.progress)
         writer = DockerArchiveWriter(output, tars)
         writer.add(config, names)
         writer.finish()
 
 
-_Taker = Callable[["Engine", Source, Descriptor, Place, Progress], None]
+_Taker = Callable[["Engine", Source, Descriptor, Place, _Work], None]
 _TAKERS: dict[str, _Taker] = {
     "docker": _to_registry,
     "store": _to_store,

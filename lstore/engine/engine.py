@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from layerstore.snapshot.choice import DriverChoice
     from layerstore.snapshot.snapshotter import Snapshotter
     from layerstore.store.store import Store
+    from layerstore.tasks import Cancellation
     from registry_client.client import Client
 
 SYSTEM_ROOT = "/var/lib/lstore"
@@ -81,11 +82,13 @@ class Engine:
         return Snapshotter(self.store, self.driver_choice.driver)
 
     @contextmanager
-    def registries(self, progress: Progress = SILENT) -> Iterator[Client]:
-        """A client of all registries, as configured; closed at the end of the block."""
+    def registries(
+        self, progress: Progress = SILENT, cancellation: Cancellation | None = None
+    ) -> Iterator[Client]:
+        """A client of all registries, as configured; closed at the end of the block, broken off by `cancellation`."""
         from lstore.engine.registries import open_client
 
-        with open_client(self.config, self.environment, progress) as client:
+        with open_client(self.config, self.environment, progress, cancellation) as client:
             yield client
 
 

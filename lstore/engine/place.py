@@ -13,6 +13,7 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import Progress
+from layerstore.tasks import Cancellation
 from lstore.engine import catalog
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Place:
 
 @contextmanager
 def opened(
-    engine: "Engine", place: Place, platform: Platform, progress: Progress
+    engine: "Engine", place: Place, platform: Platform, progress: Progress, cancellation: Cancellation
 ) -> Iterator[tuple[Source, Descriptor]]:
     """What can be read at `place`, and the root that it names there; in the store, for `platform`.
 
@@ -70,7 +71,7 @@ def opened(
     match place.transport:
         case "docker":
             name = Reference.parse(place.name)
-            with engine.registries(progress) as client:
+            with engine.registries(progress, cancellation) as client:
                 repository = client.repository(name)
                 yield repository, repository.resolve(name.target)
         case "store":

@@ -16,6 +16,7 @@ from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.store.refs import Ref
+from layerstore.tasks import Cancellation
 from lstore.engine.admit import admit, choose, images_below, make_ready, unpack_only
 
 if TYPE_CHECKING:
@@ -45,21 +46,24 @@ def pull(
     Raises `NotFound`, `NoMatchingPlatform`, `RegistryError`, `InvalidInput`, `ContentMismatch`, `StorageError`;
     then no ref has changed, and what was downloaded is there to be resumed.
     """
-    with engine.registries(progress) as client:
-        return _pull(engine, client, name, _Wish(platform, all_platforms), progress)
+    cancellation = Cancellation()
+    with engine.registries(progress, cancellation) as client:
+        return _pull(engine, client, name, _Wish(cancellation, platform, all_platforms), progress)
 
 
 def pull_all_tags(
     engine: "Engine", name: Reference, *, platform: Platform | None = None, progress: Progress = SILENT
 ) -> Iterable[Pulled]:
     """Pull every tag of the repository that `name` is in, one after the other. Raises as `pull` does."""
-    with engine.registries(progress) as client:
+    cancellation = Cancellation()
+    with engine.registries(progress, cancellation) as client:
         for tag in client.repository(name).tags():
-            yield _pull(engine, client, name.with_tag(tag), _Wish(platform), progress)
+            yield _pull(engine, client, name.with_tag(tag), _Wish(cancellation, platform), progress)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
+    cancellation: Cancellation
     platform: Platform | None = None
     all_platforms: bool = False
 
@@ -77,7 +81,7 @@ def _pull(engine: "Engine", client: "Client", name: Reference, wish: _Wish, prog
     native = _native(repository, root, platform, wish)
     chosen = root if wish.all_platforms or native is None else native
     with engine.store.transaction(
-        unpack_only(repository, native, among_others=wish.all_platforms), progress
+        unpack_only(repository, native, among_others=wish.all_platforms), progress, wish.cancellation
     ) as transaction:
         copy(repository, transaction, chosen, cancellation=transaction.cancellation)
         admitted = admit(transaction, Ref(kept, chosen, root.digest), wish.platform)

@@ -12,12 +12,10 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
-from layerstore.store import forms
 from layerstore.store.refs import Ref
 from layerstore.store.store import Store
 from layerstore.watch import WatchedTarget
 from lstore.engine import catalog
-from lstore.engine.packed import DEFAULT, Packing, packed
 from registry_client.scope import PUSH
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """An image that its registry now has: the name, and the digest and size in bytes of its manifest there."""
+    """An image that its registry now has: the name, and the digest and size in bytes of its manifest."""
 
     name: Reference
     digest: Digest
@@ -35,17 +33,9 @@ class Pushed:
 
 
 def push(
-    engine: "Engine",
-    name: Reference,
-    *,
-    platform: Platform | None = None,
-    packing: Packing = DEFAULT,
-    progress: Progress = SILENT,
+    engine: "Engine", name: Reference, *, platform: Platform | None = None, progress: Progress = SILENT
 ) -> Pushed:
     """Let the registry have what `name` stands for in the store; an index pulled whole goes whole.
-
-    Layers made here are compressed on the way, so that the registry knows the image by another digest than
-    the store does; the store remembers it.
 
     Raises `NotFound`, `UsageError` for a name without a tag, `RegistryError`. Idempotent.
     """
@@ -55,12 +45,10 @@ def push(
     if ref is None:
         ref = _only(engine.store, name)
     with engine.registries(progress) as client:
-        return _push(engine, client, ref, packing, progress)
+        return _push(engine, client, ref, progress)
 
 
-def push_all_tags(
-    engine: "Engine", name: Reference, *, packing: Packing = DEFAULT, progress: Progress = SILENT
-) -> Iterable[Pushed]:
+def push_all_tags(engine: "Engine", name: Reference, *, progress: Progress = SILENT) -> Iterable[Pushed]:
     """Push every tag of the repository that `name` is in. Raises as `push` does."""
     refs = [
         ref for ref in engine.store.refs.read().refs if ref.name is not None and ref.name.name == name.name
@@ -70,7 +58,7 @@ def push_all_tags(
         raise catalog.missing(name.familiar_name)
     with engine.registries(progress) as client:
         for ref in tagged:
-            yield _push(engine, client, ref, packing, progress)
+            yield _push(engine, client, ref, progress)
 
 
 def _only(store: Store, name: Reference) -> Ref:
@@ -84,21 +72,18 @@ def _only(store: Store, name: Reference) -> Ref:
     return entries[0]
 
 
-def _push(engine: "Engine", client: "Client", ref: Ref, packing: Packing, progress: Progress) -> Pushed:
+def _push(engine: "Engine", client: "Client", ref: Ref, progress: Progress) -> Pushed:
     if ref.name is None or ref.name.tag is None:
         raise AssertionError
     candidates = _Siblings(engine.store, ref.name)
     repository = client.repository(ref.name, actions=PUSH, candidates=candidates)
-    with (
-        engine.store.holding(ref.descriptor),
-        packed(engine.store, ref.descriptor, packing, progress) as (source, root),
-    ):
-        copy(source, WatchedTarget(repository, progress, "uploading"), root)
-    repository.tag(root, ref.name.tag)
-    if ref.resolved is None or root != ref.descriptor:
-        known = replace(ref, resolved=root.digest)
+    with engine.store.holding(ref.descriptor):
+        copy(engine.store.blobs, WatchedTarget(repository, progress, "uploading"), ref.descriptor)
+    repository.tag(ref.descriptor, ref.name.tag)
+    if ref.resolved is None:
+        known = replace(ref, resolved=ref.descriptor.digest)
         engine.store.update_refs(lambda table: table.with_ref(known) if ref in table.refs else table)
-    return Pushed(ref.name, root.digest, root.size)
+    return Pushed(ref.name, ref.descriptor.digest, ref.descriptor.size)
 
 
 class _Siblings:
@@ -127,8 +112,7 @@ class _Siblings:
 
     def _blobs(self, node: Descriptor) -> list[Digest]:
         if not has_children(node):
-            sent = forms.read_forms(self._store.layers.path(node.digest)) or {}
-            return [node.digest, *(form.digest for form in sent.values())]
+            return [node.digest]
         try:
             below = children(read_manifest(self._store.blobs, node))
         except LstoreError:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from layerstore.errors import InvalidInput, UsageError, storage_error
 from layerstore.oci.document import MAX_DOCUMENT, parse_object
 from layerstore.progress import Progress
+from layerstore.tasks import Cancellation
 from registry_client.client import Client
 from registry_client.credentials import CredentialFiles
 from registry_client.settings import Settings, from_daemon_json, from_toml
@@ -17,11 +18,21 @@ DAEMON_CONFIG = "/etc/docker/daemon.json"
 
 
 @contextmanager
-def open_client(config: str | None, environment: Mapping[str, str], progress: Progress) -> Iterator[Client]:
-    """A client of all registries. Raises `UsageError` for a configuration that cannot be used."""
+def open_client(
+    config: str | None,
+    environment: Mapping[str, str],
+    progress: Progress,
+    cancellation: Cancellation | None = None,
+) -> Iterator[Client]:
+    """A client of all registries, which `cancellation` breaks off.
+
+    Raises `UsageError` for a configuration that cannot be used.
+    """
     settings = read_settings(config, environment)
     credentials = CredentialFiles.of_environment(environment)
-    with Client.over_network(settings, credentials, environment, progress=progress) as client:
+    with Client.over_network(
+        settings, credentials, environment, progress=progress, cancellation=cancellation
+    ) as client:
         yield client
 
 

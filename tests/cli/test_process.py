@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from fixtures.images.entries import file, make_tar
+from fixtures.images.layout import ImageBuilder, layer
+from fixtures.images.publish import publish
+from fixtures.registry import Fault, Registry, actions
+from layerstore.content import CHUNK
 
 COMMAND = [sys.executable, "-m", "lstore.cli.main"]
 
@@ -82,6 +86,51 @@ def test_a_signal_ends_the_work_and_leaves_nothing(
     clean = subprocess.run([*COMMAND, "fsck", "-q"], capture_output=True, env=environment, check=False)
     assert clean.stdout == b"The store is clean\n"
     assert os.listdir(Path(environment["LSTORE_ROOT"]) / "ingest") == []
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("left", [1000, 1_000_000])
+def test_a_signal_ends_a_pull_that_the_registry_stalls(
+    environment: dict[str, str],
+    registry: Registry,
+    tmp_path: Path,
+    number: signal.Signals,
+    status: int,
+    left: int,
+) -> None:
+    builder = ImageBuilder()
+    builder.add_image([layer([file("big", bytes(4 << 20))], "none")], tag="1")
+    publish(builder.write(tmp_path / "layout"), registry.storage, "app")
+    size, digest = max((len(data), digest) for digest, data in builder.blobs.items())
+    gate = registry.faults.gate()
+    registry.faults.add(Fault(actions.Slow(gate), method="GET", path_pattern=str(digest), times=None))
+    with subprocess.Popen(
+        [*COMMAND, "pull", f"{registry.address}/app:1"], stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stderr is not None
+        gate.release(size - left)
+        kept = Path(environment["LSTORE_ROOT"]) / "ingest" / f"sha256-{digest.encoded}" / "blob"
+        whole_chunks = (size - left) // CHUNK * CHUNK
+        while not kept.exists() or kept.stat().st_size < whole_chunks:
+            with pytest.raises(subprocess.TimeoutExpired):  # it must not end by itself
+                process.wait(0.05)
+        gate.wait_until_held()
+
+        process.send_signal(number)
+        rest = process.stderr.read().decode()  # while the registry holds the body back
+
+    assert process.returncode == status
+    assert "trying again" not in rest
+    registry.faults.clear()
+    again = subprocess.run(
+        [*COMMAND, "pull", f"{registry.address}/app:1"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert "Resuming" in again.stderr
 
 
 def test_streams_that_are_closed_are_no_crash(environment: dict[str, str]) -> None:
