@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # typing is not free, and this is on the path that starts a c
         "writing",
         "verifying",
         "unpacking",
+        "compressing",
         "done",
         "exists",
         "mounted",

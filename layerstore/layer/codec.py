@@ -5,6 +5,7 @@ their modules are imported by the first layer that needs them. xz and bzip2 are 
 OCI and are refused.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, Protocol
@@ -87,15 +88,38 @@ def decompressor(compression: Compression, *, limit: int = MAX_LAYER_SIZE) -> De
     return _Limited(makers[compression](), limit)
 
 
-def compressor(compression: Compression) -> Compressor:
-    """A deterministic compressor of that kind."""
+LEVELS: Final[dict[Compression, tuple[int, int]]] = {"gzip": (0, 9), "zstd": (1, 22)}
+"""The lowest and the highest level that can be asked for."""
+
+
+def compressor(compression: Compression, level: int | None = None) -> Compressor:
+    """A deterministic compressor of that kind: gzip by ISA-L, by zlib where a `level`, within `LEVELS`, is given."""
     if compression == "none":
         return _Verbatim()
     if compression == "zstd":
         import zstandard  # noqa: PLC0415 - only who writes zstd pays for it
 
-        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
+        chosen = _ZSTD_LEVEL if level is None else level
+        return zstandard.ZstdCompressor(level=chosen, write_checksum=True).compressobj()
+    if level is not None:
+        return zlib.compressobj(level, wbits=_GZIP_WINDOW_BITS + _GZIP_HEADER)
     return _Gzip()
+
+
+def form_name(compression: Compression, level: int | None = None) -> str:
+    """What tells the bytes that `compressor` makes of something: the library with its version, and the level."""
+    if compression == "zstd":
+        import zstandard  # noqa: PLC0415 - only who writes zstd pays for it
+
+        version = ".".join(map(str, zstandard.ZSTD_VERSION))
+        return f"zstd-{version}-{_ZSTD_LEVEL if level is None else level}"
+    if compression == "none":
+        return "none"
+    if level is not None:
+        return f"gzip-zlib-{zlib.ZLIB_RUNTIME_VERSION}-{level}"
+    import isal  # noqa: PLC0415 - only who writes gzip pays for it
+
+    return f"gzip-isal-{isal.ISAL_VERSION}-{_GZIP_LEVEL}"
 
 
 class _Limited:

@@ -21,6 +21,7 @@ from layerstore.layer.tar_writer import TAR, TarWriter
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
+from layerstore.store import forms
 from layerstore.store.ingest import BLOB, LAYER
 from layerstore.store.transaction import Transaction
 from layerstore.tasks import Conveyor
@@ -79,6 +80,7 @@ def write_layer(changes: Iterable[Member], directory: str, *, clamp: int | None 
     layer = os.path.join(directory, LAYER)
     try:
         os.mkdir(layer, 0o755)
+        forms.begin(layer)
         new = _write(chain((first,), remaining), layer, clamp)
         os.link(os.path.join(layer, TAR), os.path.join(directory, BLOB))
     except OSError as error:

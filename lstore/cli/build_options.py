@@ -15,9 +15,14 @@ MAX_SECRET: Final = 500 << 10
 """Bytes: BuildKit's bound."""
 if TYPE_CHECKING:
     from lstore.engine.build.request import CachePlace
+    from lstore.engine.packed import Packing
 
 _AGENT: Final = "SSH_AUTH_SOCK"
 _ADDRESS: Final = re.compile(r"[0-9a-fA-F.:]+\Z")
+_OUTPUT_FIELDS: Final = {
+    *("type", "dest", "tar", "push", "name"),
+    *("compression", "compression-level", "force-compression"),
+}
 _TYPES: Final = ("image", "registry", "oci", "docker", "tar", "local")
 OutputType = Literal["image", "registry", "oci", "docker", "tar", "local"]
 
@@ -30,6 +35,10 @@ class OutputOption:
     destination: str = ""
     is_tar: bool = True
     """Whether an OCI layout goes into one file."""
+    packing: "Packing | None" = None
+    """How its layers travel; None where nothing is said of it."""
+    names: tuple[str, ...] = ()
+    """More names for the image."""
 
 
 def key_values(texts: Iterable[str], option: str) -> dict[str, str]:
@@ -164,7 +173,7 @@ def _output(text: str) -> OutputOption:
         return OutputOption("tar", "-")
     if "=" not in text:
         return OutputOption("local", text)
-    fields = _fields(text, {"type", "dest", "tar", "push", "name"}, "--output")
+    fields = _fields(text, _OUTPUT_FIELDS, "--output")
     kind = fields.get("type", "")
     if kind not in _TYPES:
         raise UsageError(f"invalid --output {text[:80]!r}: the types are {', '.join(_TYPES)}")
@@ -174,7 +183,27 @@ def _output(text: str) -> OutputOption:
     if kind == "local" and destination == "-":
         raise UsageError("cannot write the result: dest is required for type local")
     is_tar = fields.get("tar", "true") != "false"
-    return OutputOption(cast(OutputType, kind), destination, is_tar)
+    names = tuple(name for name in fields.get("name", "").split(",") if name)
+    return OutputOption(cast(OutputType, kind), destination, is_tar, _packing(kind, fields), names)
+
+
+def _packing(kind: str, fields: Mapping[str, str]) -> "Packing | None":
+    """How layers travel, by buildx's names. Raises `UsageError` where the form of the output says it already."""
+    from lstore.engine.packed import Packing
+
+    compression, level = fields.get("compression"), fields.get("compression-level")
+    is_forced = fields.get("force-compression", "false") == "true"
+    if compression is None and level is None and not is_forced:
+        return None
+    if level is not None and not (level.isascii() and level.isdigit()):
+        raise UsageError(f"invalid compression-level {level[:40]!r}: it must be a number")
+    packing = Packing.parse(compression, None if level is None else int(level), is_forced=is_forced)
+    if kind not in ("registry", "oci") and packing.compression != "none":
+        raise UsageError(
+            f"cannot compress layers for --output type={kind}: they are kept and archived as tars",
+            hint="--output type=registry, or type=image,push=true, or type=oci",
+        )
+    return packing
 
 
 def _fields(text: str, known: set[str], option: str) -> dict[str, str]:

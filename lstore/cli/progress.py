@@ -28,6 +28,7 @@ WORDS: dict[Phase, str] = {
     "writing": "Writing",
     "verifying": "Verifying",
     "unpacking": "Extracting",
+    "compressing": "Compressing",
     "done": "Complete",
     "exists": "Already exists",
     "mounted": "Mounted",

@@ -12,10 +12,13 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
+from layerstore.store import forms
 from layerstore.store.refs import Ref
 from layerstore.store.store import Store
+from layerstore.tasks import Cancellation
 from layerstore.watch import WatchedTarget
 from lstore.engine import catalog
+from lstore.engine.packed import DEFAULT, Packing, packed
 from registry_client.scope import PUSH
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """An image that its registry now has: the name, and the digest and size in bytes of its manifest."""
+    """An image that its registry now has: the name, and the digest and size in bytes of its manifest there."""
 
     name: Reference
     digest: Digest
@@ -33,9 +36,17 @@ class Pushed:
 
 
 def push(
-    engine: "Engine", name: Reference, *, platform: Platform | None = None, progress: Progress = SILENT
+    engine: "Engine",
+    name: Reference,
+    *,
+    platform: Platform | None = None,
+    packing: Packing = DEFAULT,
+    progress: Progress = SILENT,
 ) -> Pushed:
     """Let the registry have what `name` stands for in the store; an index pulled whole goes whole.
+
+    Layers made here are compressed on the way, so that the registry knows the image by another digest than
+    the store does; the store remembers it.
 
     Raises `NotFound`, `UsageError` for a name without a tag, `RegistryError`. Idempotent.
     """
@@ -44,11 +55,14 @@ def push(
     ref = engine.store.refs.read().find(name, platform or engine.platform)
     if ref is None:
         ref = _only(engine.store, name)
-    with engine.registries(progress) as client:
-        return _push(engine, client, ref, progress)
+    cancellation = Cancellation()
+    with engine.registries(progress, cancellation) as client:
+        return _push(engine, client, ref, packing, progress, cancellation)
 
 
-def push_all_tags(engine: "Engine", name: Reference, *, progress: Progress = SILENT) -> Iterable[Pushed]:
+def push_all_tags(
+    engine: "Engine", name: Reference, *, packing: Packing = DEFAULT, progress: Progress = SILENT
+) -> Iterable[Pushed]:
     """Push every tag of the repository that `name` is in. Raises as `push` does."""
     refs = [
         ref for ref in engine.store.refs.read().refs if ref.name is not None and ref.name.name == name.name
@@ -56,9 +70,10 @@ def push_all_tags(engine: "Engine", name: Reference, *, progress: Progress = SIL
     tagged = [ref for ref in refs if ref.name is not None and ref.name.tag is not None]
     if not tagged:
         raise catalog.missing(name.familiar_name)
-    with engine.registries(progress) as client:
+    cancellation = Cancellation()
+    with engine.registries(progress, cancellation) as client:
         for ref in tagged:
-            yield _push(engine, client, ref, progress)
+            yield _push(engine, client, ref, packing, progress, cancellation)
 
 
 def _only(store: Store, name: Reference) -> Ref:
@@ -72,18 +87,29 @@ def _only(store: Store, name: Reference) -> Ref:
     return entries[0]
 
 
-def _push(engine: "Engine", client: "Client", ref: Ref, progress: Progress) -> Pushed:
+def _push(
+    engine: "Engine",
+    client: "Client",
+    ref: Ref,
+    packing: Packing,
+    progress: Progress,
+    cancellation: Cancellation,
+) -> Pushed:
     if ref.name is None or ref.name.tag is None:
         raise AssertionError
     candidates = _Siblings(engine.store, ref.name)
     repository = client.repository(ref.name, actions=PUSH, candidates=candidates)
-    with engine.store.holding(ref.descriptor):
-        copy(engine.store.blobs, WatchedTarget(repository, progress, "uploading"), ref.descriptor)
-    repository.tag(ref.descriptor, ref.name.tag)
-    if ref.resolved is None:
-        known = replace(ref, resolved=ref.descriptor.digest)
+    with (
+        engine.store.holding(ref.descriptor),
+        packed(engine.store, ref.descriptor, packing, progress, cancellation) as (source, root),
+    ):
+        watched = WatchedTarget(repository, progress, "uploading")
+        copy(source, watched, root, cancellation=cancellation)
+    repository.tag(root, ref.name.tag)
+    if ref.resolved is None or root != ref.descriptor:
+        known = replace(ref, resolved=root.digest)
         engine.store.update_refs(lambda table: table.with_ref(known) if ref in table.refs else table)
-    return Pushed(ref.name, ref.descriptor.digest, ref.descriptor.size)
+    return Pushed(ref.name, root.digest, root.size)
 
 
 class _Siblings:
@@ -112,7 +138,8 @@ class _Siblings:
 
     def _blobs(self, node: Descriptor) -> list[Digest]:
         if not has_children(node):
-            return [node.digest]
+            sent = forms.read_forms(self._store.layers.path(node.digest)) or {}
+            return [node.digest, *(form.digest for form in sent.values())]
         try:
             below = children(read_manifest(self._store.blobs, node))
         except LstoreError:

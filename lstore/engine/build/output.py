@@ -24,6 +24,7 @@ from layerstore.store.store import Store
 from lstore.engine.build.build import Built
 from lstore.engine.build.image import BuiltImage
 from lstore.engine.engine import Engine
+from lstore.engine.packed import AS_STORED, Packing, packed
 from lstore.engine.save import StoredTars
 
 Format = Literal["oci", "docker", "tar"]
@@ -31,21 +32,29 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def write_archive(
-    engine: Engine, built: Built, names: tuple[Reference, ...], kind: Format, output: BinaryIO
+    engine: Engine,
+    built: Built,
+    names: tuple[Reference, ...],
+    kind: Format,
+    output: BinaryIO,
+    packing: Packing | None = None,
 ) -> None:
     """Write the result as an OCI archive, a docker archive, or the plain tar of its root filesystem.
+
+    With `packing` an OCI archive's layers are compressed so; else they are as the store has them.
 
     Raises `UsageError` where it has several platforms and the format only one, `StorageError`.
     """
     match kind:
         case "oci":
             writer = OciArchiveWriter(output)
-            copy(engine.store.blobs, writer, _root(built), parallel=1)
-            for name in names:
-                writer.tag(_root(built), str(name))
-            if not names:
-                writer.add_root(_root(built))
-            writer.finish()
+            with packed(engine.store, _root(built), packing or AS_STORED) as (source, root):
+                copy(source, writer, root, parallel=1)
+                for name in names:
+                    writer.tag(root, str(name))
+                if not names:
+                    writer.add_root(root)
+                writer.finish()
         case "docker":
             archive = DockerArchiveWriter(output, StoredTars(engine.store))
             image = _only(built)
@@ -56,14 +65,17 @@ def write_archive(
             _write_tree(engine, _only(built), output)
 
 
-def write_layout(store: Store, built: Built, names: tuple[Reference, ...], path: str) -> None:
+def write_layout(
+    store: Store, built: Built, names: tuple[Reference, ...], path: str, packing: Packing | None = None
+) -> None:
     """Write the result into the OCI image layout at `path`, made where it is missing. Durable."""
     layout = LayoutDirectory.create(path)
-    copy(store.blobs, layout, _root(built))
-    for name in names:
-        layout.tag(_root(built), str(name))
-    if not names:
-        layout.tag(_root(built), "latest")
+    with packed(store, _root(built), packing or AS_STORED) as (source, root):
+        copy(source, layout, root)
+        for name in names:
+            layout.tag(root, str(name))
+        if not names:
+            layout.tag(root, "latest")
 
 
 def write_files(engine: Engine, built: Built, path: str) -> None:
