@@ -34,8 +34,9 @@ def _mounts(pid: int, root: str) -> bool:
 def groups_of(lstore: Lstore) -> list[str]:
     """The control groups of all containers that the store ever had."""
     events = (lstore.root / "containers" / "events").read_text().splitlines()
-    names = {f"lstore-{json.loads(line)['Actor']['ID'][:32]}" for line in events}
-    return [str(path) for path in Path("/sys/fs/cgroup").glob("**/lstore-*") if path.name in names]
+    names = {f"lstore-{json.loads(line)['Actor']['ID'][:12]}" for line in events}
+    walked = os.walk("/sys/fs/cgroup")  # minds no group of others' that goes meanwhile
+    return [f"{place}/{name}" for place, below, _ in walked for name in below if name[:19] in names]
 
 
 def test_a_killed_monitor_is_noticed_said_and_cleaned_up(lstore: Lstore) -> None:
@@ -185,3 +186,13 @@ def test_a_rename_that_was_killed_leaves_no_name_for_good(lstore: Lstore) -> Non
     lstore("system", "restore")
 
     assert sorted(path.name for path in names.iterdir()) == ["nobody", "real"]
+
+
+def test_a_group_that_is_left_would_be_seen(lstore: Lstore) -> None:
+    lstore.detached("--name", "box", "busybox", "sleep", "1000")
+
+    running = groups_of(lstore)
+    lstore("rm", "-f", "box")
+
+    assert running != []
+    assert groups_of(lstore) == []
