@@ -28,11 +28,16 @@ def set_aside(path: str) -> str:
 
 def remove_trees(paths: Iterable[str]) -> None:
     """Remove each of `paths` so that nobody sees a part of one, even after a power cut. Idempotent."""
+    for path in set_all_aside(paths):
+        remove_tree(path)
+
+
+def set_all_aside(paths: Iterable[str]) -> list[str]:
+    """`set_aside` each of `paths` that is there, durably; the names that they have now."""
     aside = [set_aside(path) for path in paths if os.path.lexists(path)]
     for directory in sorted({os.path.dirname(path) for path in aside}):
         sync_directory(directory)
-    for path in aside:
-        remove_tree(path)
+    return aside
 
 
 def remove_tree(path: str) -> None:

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from layerstore.disk.publish import opened_directory, sync_directory, sync_file
-from layerstore.disk.removal import remove_tree, remove_trees, set_aside
+from layerstore.disk.removal import remove_tree, remove_trees, set_all_aside, set_aside
 from layerstore.linux.files import syncfs
 
-__all__ = ["Meter", "Usage", "remove_tree", "remove_trees", "set_aside", "sync_tree"]
+__all__ = ["Meter", "Usage", "remove_tree", "remove_trees", "set_all_aside", "set_aside", "sync_tree"]
 
 _BLOCK = 512
 _SYNCED_SINGLY = 64
