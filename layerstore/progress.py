@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # typing is not free, and this is on the path that starts a c
         "waiting",
         "downloading",
         "resuming",
+        "loading",
         "uploading",
         "reading",
         "writing",
@@ -55,3 +56,19 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+class Loading:
+    """A `Progress` over another, for content that comes from this machine: it is loaded, not downloaded."""
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+
+    def phase(self, key: str, phase: Phase, total: int | None = None) -> None:
+        self._told.phase(key, "loading" if phase in ("downloading", "resuming") else phase, total)
+
+    def advance(self, key: str, amount: int) -> None:
+        self._told.advance(key, amount)
+
+    def note(self, message: str) -> None:
+        self._told.note(message)

@@ -12,7 +12,9 @@ from lstore.cli.terminal import printable
 from lstore.cli.units import human_size
 
 _FINAL: frozenset[Phase] = frozenset({"done", "exists", "mounted"})
-_TRANSFERS: frozenset[Phase] = frozenset({"downloading", "resuming", "uploading", "reading", "writing"})
+_TRANSFERS: frozenset[Phase] = frozenset(
+    {"downloading", "resuming", "loading", "uploading", "reading", "writing"}
+)
 _BAR_WIDTH = 30
 
 

@@ -23,6 +23,7 @@ WORDS: dict[Phase, str] = {
     "waiting": "Waiting",
     "downloading": "Downloading",
     "resuming": "Resuming",
+    "loading": "Loading",
     "uploading": "Pushing",
     "reading": "Reading",
     "writing": "Writing",

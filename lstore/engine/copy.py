@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -27,7 +27,7 @@ from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Manifest
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import DEFAULT_TAG, Reference
-from layerstore.progress import SILENT, Progress
+from layerstore.progress import SILENT, Loading, Progress
 from layerstore.store.refs import Ref
 from layerstore.tasks import Cancellation
 from layerstore.watch import WatchedTarget
@@ -57,7 +57,8 @@ def copy(
     work = _Work(progress, Cancellation())
     with opened(engine, source, wanted, progress, work.cancellation) as (origin, root):
         chosen = root if all_platforms else choose(origin, root, wanted)
-        _TAKERS[destination.transport](engine, origin, chosen, destination, work)
+        heard = work if source.transport == "docker" else replace(work, progress=Loading(progress))
+        _TAKERS[destination.transport](engine, origin, chosen, destination, heard)
     return chosen
 
 

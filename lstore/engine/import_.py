@@ -21,7 +21,7 @@ from layerstore.oci.manifest import build_manifest
 from layerstore.oci.mediatype import Compression
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
-from layerstore.progress import SILENT, Progress
+from layerstore.progress import SILENT, Loading, Progress
 from layerstore.snapshot.unpack import unpack_layers
 from layerstore.store.refs import Ref
 from layerstore.store.staging import staged
@@ -56,7 +56,7 @@ def import_image(
         config = _configuration(request, platform, defaults, layer.diff_id)
         manifest = build_manifest(Descriptor.of(mediatype.OCI_CONFIG, config), (layer.descriptor,))
         before = engine.store.refs.read()
-        with engine.store.transaction(unpack_layers, progress) as transaction:
+        with engine.store.transaction(unpack_layers, Loading(progress)) as transaction:
             transaction.push(layer.descriptor, layer.opener)
             transaction.push(manifest.config, partial(opened_bytes, config))
             transaction.push(manifest.descriptor, partial(opened_bytes, manifest.raw))

@@ -14,7 +14,7 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Manifest
 from layerstore.oci.reference import DEFAULT_TAG, Reference
-from layerstore.progress import SILENT, Progress
+from layerstore.progress import SILENT, Loading, Progress
 from layerstore.store.refs import Ref
 from lstore.engine.admit import admit, choose, images_below, make_ready, unpack_only
 
@@ -67,7 +67,7 @@ def _load(
     chosen = root if is_whole or native is None else native
     before = engine.store.refs.read()
     sinks = unpack_only(archive, native, among_others=chosen != native)
-    with engine.store.transaction(sinks, progress) as transaction:
+    with engine.store.transaction(sinks, Loading(progress)) as transaction:
         copy(archive, transaction, chosen, cancellation=transaction.cancellation)
         refs = [admit(transaction, Ref(name, chosen)) for name in names or (None,)]
         transaction.commit()

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from fixtures.images.entries import file, make_tar
+from fixtures.images.layout import ImageBuilder, layer
 from lstore.cli.progress import open_progress
-from tests.cli.conftest import memory, written
+from tests.cli.conftest import Lstore, memory, written
 
 
 def test_a_log_gets_a_line_per_change_of_phase() -> None:
@@ -74,3 +77,19 @@ def test_no_work_draws_and_imports_nothing() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_what_comes_from_this_machine_is_loaded(lstore: Lstore, tmp_path: Path) -> None:
+    builder = ImageBuilder()
+    builder.add_image([layer([file("a")])], tag="app:1")
+    archive = str(builder.write(tmp_path / "layout"))
+
+    outputs = (
+        lstore("load", "-i", archive).err,
+        lstore("import", "-", stdin=make_tar([file("b")])).err,
+        lstore("--root", str(tmp_path / "other"), "copy", f"oci:{archive}", "store:app:1").err,
+    )
+
+    for said in outputs:
+        assert ": Loading\n" in said
+        assert "Downloading" not in said
