@@ -197,6 +197,12 @@ def _identifier(state: str) -> str:
     return f"lstore-{os.path.basename(state)[:12]}"
 
 
+def clear_away(name: str, state: str) -> None:
+    """As `forget`, where the runtime may have been killed before it kept anything: its control groups go, too."""
+    forget(name, state)
+    cgroups.remove_called(_identifier(state))
+
+
 def forget(name: str, state: str) -> None:
     """Have the runtime remove what it kept of the container of `state`, as a killed one leaves it. Idempotent."""
     if not os.path.isdir(f"{state}/{_STATE}"):

@@ -8,7 +8,17 @@ rules the tree. `host` tells what this host has, `version1` and `version2` decid
 from __future__ import annotations
 
 from runner.cgroups.group import Group
-from runner.cgroups.making import create, load, of_process, remove
+from runner.cgroups.making import create, load, of_process, remove, remove_called
 from runner.cgroups.usage import Usage, measure, oom_kills
 
-__all__ = ["Group", "Usage", "create", "load", "measure", "of_process", "oom_kills", "remove"]
+__all__ = [
+    "Group",
+    "Usage",
+    "create",
+    "load",
+    "measure",
+    "of_process",
+    "oom_kills",
+    "remove",
+    "remove_called",
+]

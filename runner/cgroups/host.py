@@ -66,6 +66,16 @@ def parse(mountinfo: str, cgroup: str) -> Host:
     return Host(2, (), unified) if unified else Host(0)
 
 
+def hierarchies() -> frozenset[str]:
+    """Where hierarchies of version 1 are mounted, those without a controller (systemd's) too."""
+    found = set()
+    for line in _read("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - cgroup ")
+        if after:
+            found.add(_unescaped(before.split()[4]))
+    return frozenset(found)
+
+
 def _cgroup_mounts(mountinfo: str) -> list[tuple[frozenset[str], str, str]]:
     """(controllers, root of the mount, mount point) of each hierarchy; no controllers mean version 2."""
     found = []

@@ -12,7 +12,7 @@ import os
 from layerstore.errors import LstoreError, MissingFeature
 from runner.cgroups import delegation, version1, version2
 from runner.cgroups.group import Group, read, write
-from runner.cgroups.host import this_host, within
+from runner.cgroups.host import hierarchies, this_host, within
 from runner.failure import Doing
 from runner.limits import Limits
 
@@ -95,6 +95,16 @@ def remove(state_dir: str) -> None:
     if group is not None:
         group.kill()
         group.remove()
+
+
+def remove_called(name: str) -> None:
+    """As `remove`, for every group of version 1 that somebody else called `name`, which nobody wrote down."""
+    for point in sorted(hierarchies()):
+        for place, below, _ in os.walk(point):
+            if name in below:
+                group = Group(1, ((name, f"{place}/{name}"),))
+                group.kill()
+                group.remove()
 
 
 def _record(group: Group, state_dir: str) -> None:

@@ -2,20 +2,31 @@
 
 import io
 import os
+import random
+import select
+import subprocess
 import tarfile
 from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.containers.conftest import Lstore, kill
-from tests.containers.test_killed import groups_of, processes_of
+from tests.containers.conftest import Lstore, kill, pids
+from tests.containers.test_killed import SEED, groups_of, processes_of
 from tests.containers.test_terminal import PATIENCE, PROMPT, end
 
 pytestmark = [pytest.mark.root, pytest.mark.package("runc"), pytest.mark.package("crun")]
 
+KILLS = int(os.environ.get("LSTORE_KILLS", "20")) // 4
 # crun refuses hybrid control groups, which it recognises by this mount.
 HIDE = 'test -d /sys/fs/cgroup/unified && mount -t tmpfs none /sys/fs/cgroup/unified; exec "$@"'
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.fixture(params=["runc", "crun"])
@@ -149,3 +160,29 @@ def test_nothing_is_left_by_a_removal_by_force(hidden: Lstore, box: str) -> None
     assert hidden.leftovers() == []
     assert processes_of(hidden) == []
     assert groups_of(hidden) == []
+
+
+def test_nothing_is_left_of_kills_at_random_moments(hidden: Lstore, runtime: str) -> None:
+    moments = random.Random(SEED)
+    for number in range(KILLS):
+        command = hidden.command(
+            "run", "--rm", "--name", "victim", "--runtime", runtime, "busybox", "sleep", "54321"
+        )
+        launcher = subprocess.Popen(
+            command,
+            env=hidden.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        select.select([], [], [], moments.uniform(0, 0.5))
+        for victim in hidden.monitors() or [launcher.pid]:
+            kill(victim)
+        launcher.kill()
+        launcher.wait()
+        hidden.call("rm", "-f", "victim")
+        hidden.call("system", "restore")
+
+        assert (hidden.leftovers(), processes_of(hidden), groups_of(hidden)) == ([], [], []), number
+    sleepers = [pid for pid in pids() if b"54321" in command_line(pid)]
+    assert sleepers == []

@@ -88,6 +88,17 @@ def test_a_reservation_of_memory_is_in_the_kernel_s_files(store: Path) -> None:
     assert sh(store, ["--memory-reservation", "32m"], script).split() == ["33554432"]
 
 
+def test_a_weight_of_block_io_is_in_the_kernel_s_files_or_refused(store: Path) -> None:
+    script = "cd /sys/fs/cgroup; cat io.weight io.bfq.weight blkio/blkio.weight blkio/blkio.bfq.weight 2> /dev/null"
+
+    done = call(store, "run", "--rm", "--blkio-weight", "300", "busybox", "sh", "-c", f"{script}; true")
+
+    if done.returncode:
+        assert (done.returncode, "cannot weigh block i/o" in done.stderr) == (125, True), done
+    else:
+        assert {"300", "2930"} & set(done.stdout.split())
+
+
 def test_processors_and_the_oom_score_show_in_proc(store: Path) -> None:
     flags = ["--cpuset-cpus", "0", "--oom-score-adj", "500"]
 

@@ -156,9 +156,12 @@ def _finish(engine: Engine, home: Home) -> None:
 
 def _remove(engine: Engine, home: Home) -> None:
     try:
-        name = home.config().name
+        config = home.config()
     except NotFound:
         name = _name_of(engine, home.id)
+    else:
+        name = config.name
+        _forget_runtime(home, config)
     remove_files(home, places.containers_of(engine), name, places.snapshot_of(engine, home.id))
 
 
@@ -208,7 +211,7 @@ def _forget_runtime(home: Home, config: ContainerConfig) -> None:
     if config.spec.runtime:
         from runner import oci_runtime
 
-        oci_runtime.forget(config.spec.runtime, home.path)
+        oci_runtime.clear_away(config.spec.runtime, home.path)
 
 
 def _end_processes(state: ContainerState) -> None:
