@@ -2,6 +2,7 @@
 replacement"; RUN's, CMD's and ENTRYPOINT's command lines are left to the shell inside.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -24,9 +25,11 @@ from layerstore.build.instruction import (
 )
 from layerstore.build.interpret_transfer import is_mode
 from layerstore.build.mount import parse_mount
+from layerstore.build.source_kind import SourceKind, source_kind
 from layerstore.errors import InvalidInput
 from layerstore.oci.digest import Digest
 
+_COMMIT: Final = re.compile(r"[0-9a-fA-F]{7,64}\Z")
 _HEREDOC: Final = ShellLexer(ignores_quotes=True)
 
 
@@ -119,7 +122,7 @@ class _Expander:
         )
         if isinstance(done, Add) and done.checksum:
             checksum = self._word(done.checksum)
-            return replace(done, checksum=str(Digest.parse(checksum)))
+            return replace(done, checksum=_checked(checksum, done.sources[0]))
         return done
 
     def _inline(self, file: InlineFile) -> InlineFile:
@@ -128,3 +131,12 @@ class _Expander:
         result = _HEREDOC.expand(file.content, self._variables)
         self.unmatched |= result.unmatched
         return InlineFile(file.name, result.text)
+
+
+def _checked(checksum: str, source: str) -> str:
+    """The digest of a download, or a repository's commit, whole or its first digits. Raises `InvalidInput`."""
+    if source_kind(source) is not SourceKind.GIT:
+        return str(Digest.parse(checksum))
+    if not _COMMIT.match(checksum):
+        raise InvalidInput(f"invalid checksum {checksum[:80]!r}: of a git repository it is a commit")
+    return checksum

@@ -17,6 +17,7 @@ from lstore.engine.build.local import LocalContext
 
 if TYPE_CHECKING:
     from layerstore.build.transfer import Destination, LayerPlan
+    from lstore.engine.build.remote import Checkout
 
 OpenLocal = Callable[[str], LocalContext]
 """Opens a directory of ours as a context, until the build ends."""
@@ -34,24 +35,34 @@ class Remote:
     scratch: Scratch
     open_local: OpenLocal
 
-    @property
-    def _checksum(self) -> Digest | None:
-        return Digest.parse(self.instruction.checksum) if self.instruction.checksum else None
-
     def key(self) -> Digest:
-        """The checksum that was given, else the content key of what is there now."""
-        checksum = self._checksum if self.kind is SourceKind.URL else None
-        return checksum or self.context.key(self.selections)
+        """The checksum that was given, else the content key of what is there now.
+
+        What git keeps for itself is told by the commit: its files hold times and are never twice the same.
+        """
+        if self.kind is SourceKind.GIT:
+            if self.instruction.keep_git_dir:
+                return Digest.of(f"git {self._checkout.commit}".encode())
+        elif self.instruction.checksum:
+            return Digest.parse(self.instruction.checksum)
+        return self.context.key(self.selections)
+
+    @cached_property
+    def _checkout(self) -> "Checkout":
+        from lstore.engine.build.remote import check_out
+
+        add = self.instruction
+        return check_out(self.url, self.scratch(), keeps_git=add.keep_git_dir, commit=add.checksum)
 
     @cached_property
     def context(self) -> LocalContext:
         """The directory that holds it, fetched when it is first asked for."""
-        from lstore.engine.build.remote import check_out, download
-
-        directory = self.scratch()
         if self.kind is SourceKind.GIT:
-            return self.open_local(check_out(self.url, directory, keeps_git=self.instruction.keep_git_dir))
-        download(self.url, directory, self._checksum)
+            return self.open_local(self._checkout.path)
+        from lstore.engine.build.remote import download
+
+        directory, checksum = self.scratch(), self.instruction.checksum
+        download(self.url, directory, Digest.parse(checksum) if checksum else None)
         return self.open_local(directory)
 
     @cached_property

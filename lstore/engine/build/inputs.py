@@ -116,7 +116,7 @@ def _fetched(engine: "Engine", url: str, opened: ExitStack) -> str:
 
     directory = _scratch(engine, opened)
     if source_kind(url) is SourceKind.GIT:
-        return check_out(url, directory)
+        return check_out(url, directory).path
     path = os.path.join(directory, download(url, directory, None))
     target = _scratch(engine, opened)
     if not _unpack(path, directory, target):

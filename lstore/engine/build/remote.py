@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import urllib.request
+from dataclasses import dataclass
 from typing import Final
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -16,7 +17,6 @@ from layerstore.errors import (
     ContentMismatch,
     InvalidInput,
     LimitExceeded,
-    LstoreError,
     MissingFeature,
     Unreachable,
     UsageError,
@@ -62,11 +62,20 @@ def download(url: str, directory: str, checksum: Digest | None) -> str:
     return name
 
 
-def check_out(url: str, directory: str, *, keeps_git: bool = False) -> str:
-    """Check a git repository out into the empty `directory`; the result is the part of it that is meant.
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A checked out repository: the directory in it that is meant, and the commit, in hexadecimal."""
+
+    path: str
+    commit: str
+
+
+def check_out(url: str, directory: str, *, keeps_git: bool = False, commit: str = "") -> Checkout:
+    """Check a git repository out into the empty `directory`.
 
     `url` may end in ``#revision`` or ``#revision:subdirectory``. Raises `MissingFeature` without git,
-    `InvalidInput` for a revision that is none, `Unreachable`.
+    `InvalidInput` for a revision that is none, `ContentMismatch` where its commit does not start with `commit`,
+    `Unreachable`.
     """
     git = shutil.which("git")
     if git is None:
@@ -79,16 +88,20 @@ def check_out(url: str, directory: str, *, keeps_git: bool = False) -> str:
         raise InvalidInput(f"cannot check out {url!r}: no such revision can be")
     _git(git, directory, "init", "--quiet")
     _git(git, directory, "fetch", "--quiet", "--depth=1", "--", address, revision or "HEAD")
+    found_commit = _git(git, directory, "rev-parse", "FETCH_HEAD^{commit}").strip()
+    if not found_commit.startswith(commit.lower()):
+        raise ContentMismatch(f"{url} has the commit {found_commit}, not {commit}")
     _git(git, directory, "checkout", "--quiet", "--recurse-submodules", "FETCH_HEAD")
     if not keeps_git:
         shutil.rmtree(os.path.join(directory, ".git"))
     found = os.path.realpath(os.path.join(directory, below.strip("/")))
     if os.path.commonpath((found, os.path.realpath(directory))) != os.path.realpath(directory):
         raise InvalidInput(f"cannot use {below!r}: it is outside the repository")
-    return found
+    return Checkout(found, found_commit)
 
 
-def _git(git: str, directory: str, *arguments: str) -> None:
+def _git(git: str, directory: str, *arguments: str) -> str:
+    """What git prints. Raises `Unreachable`."""
     environment = {**_GIT_ENVIRONMENT, "PATH": os.defpath, "HOME": directory}
     done = subprocess.run(
         [git, "-c", "protocol.ext.allow=never", *arguments],
@@ -100,8 +113,5 @@ def _git(git: str, directory: str, *arguments: str) -> None:
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        raise _failure(lines[-1])
-
-
-def _failure(line: str) -> LstoreError:
-    return Unreachable(f"cannot check out the git repository: {line.removeprefix('fatal: ')}")
+        raise Unreachable(f"cannot check out the git repository: {lines[-1].removeprefix('fatal: ')}")
+    return done.stdout
