@@ -24,6 +24,10 @@ _OUTPUT_FIELDS: Final = {
     *("compression", "compression-level", "force-compression"),
 }
 _TYPES: Final = ("image", "registry", "oci", "docker", "tar", "local")
+_ATTESTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "provenance": ("", "false", "true", "mode=min", "mode=max"),
+    "sbom": ("", "false", "true"),
+}
 OutputType = Literal["image", "registry", "oci", "docker", "tar", "local"]
 
 
@@ -131,15 +135,21 @@ def agents(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, st
     return found
 
 
-def wants_provenance(provenance: str, attests: Iterable[str]) -> bool:
-    """``--provenance`` and ``--attest type=provenance``; of their modes there is one. Raises `UsageError`."""
+def wants(kind: Literal["provenance", "sbom"], given: str, attests: Iterable[str]) -> bool:
+    """Whether ``--KIND`` as `given`, or else ``--attest type=KIND``, asks for a statement of that kind.
+
+    Of provenance's modes there is one, and one scanner. Raises `UsageError`.
+    """
+    wanted = given not in ("", "false")
+    if given not in _ATTESTED[kind]:
+        raise UsageError(f"invalid --{kind} {given[:80]!r}", hint=f"--{kind} true")
     for text in attests:
-        if _fields(text, {"type", "mode", "disabled"}, "--attest").get("type") != "provenance":
-            raise UsageError(f"invalid --attest {text[:80]!r}: only type=provenance can be had")
-        return True
-    if provenance in ("false", "true", "mode=min", "mode=max"):
-        return provenance != "false"
-    raise UsageError(f"invalid --provenance {provenance[:80]!r}", hint="--provenance true")
+        fields = _fields(text, {"type", "mode", "disabled"}, "--attest")
+        if fields.get("type") not in _ATTESTED:
+            raise UsageError(f"invalid --attest {text[:80]!r}", hint="--attest type=provenance or type=sbom")
+        if fields["type"] == kind and not given:
+            wanted = fields.get("disabled", "false") != "true"
+    return wanted
 
 
 def outputs(texts: Sequence[str]) -> tuple[OutputOption, ...]:

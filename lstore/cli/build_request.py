@@ -45,6 +45,7 @@ class BuildOptions:
     pull: bool
     is_squashed: bool
     provenance: str
+    sbom: str
     attests: Sequence[str]
 
     def request(self, inputs: "Inputs", environment: Mapping[str, str]) -> "BuildRequest":
@@ -71,7 +72,8 @@ class BuildOptions:
             cache_to=build_options.caches(self.cache_to, "--cache-to"),
             pull=self.pull,
             is_squashed=self.is_squashed,
-            has_provenance=build_options.wants_provenance(self.provenance, self.attests),
+            has_provenance=build_options.wants("provenance", self.provenance, self.attests),
+            has_sbom=build_options.wants("sbom", self.sbom, self.attests),
             epoch=_epoch(given.get(_EPOCH, environment.get(_EPOCH, ""))),
         )
 

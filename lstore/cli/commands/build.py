@@ -61,11 +61,10 @@ _NETWORKS = ("default", "none", "host")
 @click.option("--pull", is_flag=True, help="Pull base images although they are here")
 @click.option("--squash", "is_squashed", is_flag=True, help="Make one layer of all that the build adds")
 @click.option(
-    "--provenance", default="false", metavar="BOOL|mode=MODE", help="Say beside the image what it was made of"
+    "--provenance", default="", metavar="BOOL|mode=MODE", help="Say beside the image how it was made"
 )
-@click.option(
-    "--attest", "attests", multiple=True, metavar="type=provenance", help="The same as --provenance"
-)
+@click.option("--sbom", default="", metavar="BOOL", help="Say beside the image which packages are in it")
+@click.option("--attest", "attests", multiple=True, metavar="type=provenance|sbom", help="The same as these")
 @click.option(
     "-o", "--output", "outputs", multiple=True, metavar="type=TYPE,dest=PATH", help="Where the result goes"
 )

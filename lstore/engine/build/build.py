@@ -25,8 +25,8 @@ from lstore.engine.build.request import PARALLEL_STAGES, BuildRequest
 from lstore.engine.build.site import Site, opened_site
 
 if TYPE_CHECKING:
+    from lstore.engine.build.attestation import Attestation
     from lstore.engine.build.exchange import ImportedCache
-    from lstore.engine.build.provenance import Attestation
     from lstore.engine.engine import Engine
 
 
@@ -60,7 +60,7 @@ def build(
             _build_one(site, request, dockerfile, platform, progress, pulls, recorder, warnings)
             for platform in request.platforms or (engine.platform,)
         )
-        attestations = _attestations(images, request)
+        attestations = _attestations(engine, images, request)
         index = None
         if len(images) > 1 or attestations:
             described = (*(each.descriptor for each in images), *(each.descriptor for each in attestations))
@@ -111,12 +111,21 @@ def _build_one(
         return replace(image, materials=finder.materials)
 
 
-def _attestations(images: tuple[BuiltImage, ...], request: BuildRequest) -> "tuple[Attestation, ...]":
-    if not request.has_provenance:
+def _attestations(
+    engine: "Engine", images: tuple[BuiltImage, ...], request: BuildRequest
+) -> "tuple[Attestation, ...]":
+    if not (request.has_provenance or request.has_sbom):
         return ()
-    from lstore.engine.build.provenance import attest
+    from lstore.engine.build.attestation import attest
+    from lstore.engine.build.provenance import provenance
+    from lstore.engine.build.sbom import sbom
 
-    return tuple(attest(image, request) for image in images)
+    made = []
+    for image in images:
+        claims = [sbom(engine, image, epoch=request.epoch)] if request.has_sbom else []
+        claims += [provenance(image, request)] if request.has_provenance else []
+        made.append(attest(image, request.tags, claims))
+    return tuple(made)
 
 
 def _imported(engine: "Engine", request: BuildRequest, opened: ExitStack) -> "tuple[ImportedCache, ...]":

@@ -20,7 +20,7 @@ from layerstore.store.refs import Ref
 from layerstore.store.store import Store
 
 if TYPE_CHECKING:
-    from lstore.engine.build.provenance import Attestation
+    from lstore.engine.build.attestation import Attestation
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ def keep_images(
             transaction.push(image.manifest.config, partial(opened_bytes, image.config.raw))
             transaction.push(image.manifest.descriptor, partial(opened_bytes, image.manifest.raw))
         for each in attestations:
-            transaction.push(each.manifest.layers[0], partial(opened_bytes, each.statement))
+            for layer, statement in zip(each.manifest.layers, each.statements, strict=True):
+                transaction.push(layer, partial(opened_bytes, statement))
             transaction.push(each.manifest.config, partial(opened_bytes, each.config))
             transaction.push(each.manifest.descriptor, partial(opened_bytes, each.manifest.raw))
         if index is not None:

@@ -87,7 +87,7 @@ def write_files(engine: Engine, built: Built, path: str) -> None:
         os.makedirs(path, exist_ok=True)
         if os.listdir(path):
             raise Conflict(f"cannot write the result to {path}: it holds other files")
-        with _opened_tree(engine, _only(built)) as (tree, tars), ExitStack() as opened:
+        with opened_tree(engine, _only(built)) as (tree, tars), ExitStack() as opened:
             directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, directory)
             apply_tree(tree.root, tars, directory, ownership=Ownership.IGNORED)
@@ -110,7 +110,7 @@ def _unpack(engine: Engine, image: BuiltImage) -> None:
 
 
 @contextmanager
-def _opened_tree(engine: Engine, image: BuiltImage) -> Iterator[tuple[Tree, list[int]]]:
+def opened_tree(engine: Engine, image: BuiltImage) -> Iterator[tuple[Tree, list[int]]]:
     """The image's merged tree, and its layers' tars, open."""
     _unpack(engine, image)
     tree, tars = Tree(), []
@@ -126,7 +126,7 @@ def _opened_tree(engine: Engine, image: BuiltImage) -> Iterator[tuple[Tree, list
 
 
 def _write_tree(engine: Engine, image: BuiltImage, output: BinaryIO) -> None:
-    with _opened_tree(engine, image) as (tree, tars):
+    with opened_tree(engine, image) as (tree, tars):
         pack(_members(tree.root, tars), output.write)
 
 

@@ -76,5 +76,7 @@ class BuildRequest:
     is_squashed: bool = False
     has_provenance: bool = False
     """Whether a statement of provenance comes with each image."""
+    has_sbom: bool = False
+    """Whether a list of its packages does."""
     epoch: int | None = None
     """SOURCE_DATE_EPOCH, in seconds."""
