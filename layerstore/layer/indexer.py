@@ -7,7 +7,8 @@ a fork is safe only while there are no threads. ``python -I -S`` starts in 20 ms
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import layerstore
@@ -22,6 +23,8 @@ _START: Final = (
 )
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(layerstore.__file__)))
 _NO_UUID: Final = bytes(16)
+_TURNS: Final = os.memfd_create("lstore-indexers")
+"""What the indexers of this process lock in turn; made before there are threads that might each make one."""
 _KINDS: Final[dict[str, type[LstoreError]]] = {
     kind.code: kind
     for kind in (
@@ -39,16 +42,17 @@ class Indexer:
     """One indexer process at work. Exactly one of `finish` and `abort` ends it; after both it is reaped."""
 
     def __init__(self, tar: int, index: int, *, userxattr: bool) -> None:
-        command = [sys.executable, "-I", "-S", "-c", _START, _ROOT, str(tar), str(index), str(int(userxattr))]
+        command = [sys.executable, "-I", "-S", "-c", _START, _ROOT]
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=(tar, index),
-                process_group=0,  # the terminal's ^C is the writer's to handle
-                bufsize=0,
-            )
+            with _turn() as turn:
+                self._process = subprocess.Popen(
+                    [*command, *map(str, (tar, index, int(userxattr), turn))],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    pass_fds=(tar, index, turn),
+                    process_group=0,  # the terminal's ^C is the writer's to handle
+                    bufsize=0,
+                )
         except OSError as error:
             raise errors.storage_error(error, "start the indexer of a layer") from error
 
@@ -96,3 +100,13 @@ class Indexer:
                 with suppress(BrokenPipeError):
                     pipe.close()
         self._process.wait()
+
+
+@contextmanager
+def _turn() -> Iterator[int]:
+    """The file that all our indexers lock in turn, by a description of its own. Raises ``OSError``."""
+    fd = os.open(f"/proc/self/fd/{_TURNS}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

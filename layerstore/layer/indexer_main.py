@@ -11,6 +11,7 @@ import os
 import struct
 from typing import Final
 
+from layerstore.disk.locks import FileLock
 from layerstore.errors import LstoreError
 from layerstore.layer.layer_index import write_layer_index
 from layerstore.layer.source import read_at
@@ -79,14 +80,21 @@ class GrowingTar:
 def main(arguments: list[str]) -> int:
     """Index the tar open as the first argument into the file open as the second. The exit status.
 
-    The third is 1 for marks in ``user.overlay.*``. Callers leave by `os._exit`: taking a hundred thousand
-    objects down would only keep the writer waiting.
+    The third is 1 for marks in ``user.overlay.*``. The fourth is an open file that the indexers of one writer
+    lock, each by a description of its own: one at a time has many changes in memory. Callers leave by
+    `os._exit`: taking a hundred thousand objects down would only keep the writer waiting.
     """
     gc.disable()  # nothing here is cyclic, and the collector would walk it all again and again
-    tar, index, userxattr = (int(argument) for argument in arguments)
+    tar, index, userxattr, turn = (int(argument) for argument in arguments)
     source = GrowingTar(tar, _IN)
     try:
-        facts = write_layer_index(source, index, source.identity, userxattr=bool(userxattr))
+        facts = write_layer_index(
+            source,
+            index,
+            source.identity,
+            userxattr=bool(userxattr),
+            await_turn=FileLock("indexers", turn).exclusive,  # our end gives it back
+        )
         answer = OK + ANSWER.pack(*facts)
     except WriterGone:
         return 1

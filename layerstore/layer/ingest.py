@@ -3,7 +3,8 @@
 Decompress → sha256 → append to ``tar`` → index into ``index``. Small layers go through in the caller's
 thread. A large one gets help: a second thread, so that inflating overlaps with hashing and writing (each
 works without the interpreter lock), and an indexer process that follows the tar as it grows. Several layers
-may be under way at once, each in a thread of its caller's; `HELPED` of them at a time are helped.
+may be under way at once, each in a thread of its caller's; `HELPED` of them at a time are helped. Of those, one at
+a time is indexed beyond `MANY` entries: the other's indexer waits for it, while its tar grows on.
 """
 
 import threading

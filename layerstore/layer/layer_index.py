@@ -5,6 +5,7 @@ that the image ends.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from layerstore.layer import erofs_format as fmt
 from layerstore.layer.changes import HEADER_SIZE, ChangeTable, Facts, decode_changes, decode_facts
@@ -15,13 +16,22 @@ from layerstore.layer.source import Source, TarFile, read_at
 from layerstore.layer.standalone import StandaloneLayer
 from layerstore.layer.tar import read_entries
 
+MANY: Final = 1 << 15
+"""Changes of a layer from which its index, at 0.7 kB for each, is much of the memory that all of a pull may take."""
+
 
 def write_layer_index(
-    source: Source, fd: int, identity: Callable[[], bytes], *, userxattr: bool = False
+    source: Source,
+    fd: int,
+    identity: Callable[[], bytes],
+    *,
+    userxattr: bool = False,
+    await_turn: Callable[[], None] | None = None,
 ) -> Facts:
     """Index the layer whose tar is `source` into the empty file `fd`.
 
     `identity` is asked, once the tar is complete, for the 16 bytes or more that become the image's uuid.
+    `await_turn` is called before the layer takes more memory than `MANY` changes do.
     Raises what `read_entries`, `read_changes`, `Tree.add` and `write_index` raise.
     """
     layer = StandaloneLayer(userxattr=userxattr)
@@ -29,6 +39,8 @@ def write_layer_index(
     for change in read_changes(read_entries(source)):
         table.add(change)
         layer.take(change)
+        if table.count == MANY and await_turn is not None:
+            await_turn()
     tree = layer.finish()
     size = source.length()
     facts = Facts(table.count, size, layer.stands_alone, layer.is_stackable)

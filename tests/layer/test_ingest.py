@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,11 +22,14 @@ from layerstore.errors import (
     UnsupportedContent,
 )
 from layerstore.layer.codec import compressor
+from layerstore.layer.indexer import _TURNS
 from layerstore.layer.ingest import HELPED, LARGE, LayerFacts, LayerWriter
+from layerstore.layer.layer_index import MANY
 from layerstore.layer.merge import layer_facts
 from layerstore.layer.tar_writer import PlainBlob, index_tar
 from layerstore.oci.digest import Digest
 from layerstore.oci.mediatype import Compression
+from layerstore.tasks import run_all
 
 SMALL = make_tar([directory("etc"), file("etc/hosts", b"127.0.0.1 localhost\n")])
 CHUNK = 64 << 10
@@ -136,6 +140,31 @@ def test_a_bounded_number_of_layers_is_indexed_at_once_and_the_others_later(
 
     assert indexers == HELPED
     assert facts == [LayerFacts(Digest.of(large), len(large), 200)] * (HELPED + 1)
+
+
+def flocks(inode: int) -> tuple[int, int]:
+    """How many hold a lock on the file, and how many wait for one: proc_locks(5)."""
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines() if f":{inode} " in line]
+    return sum(words[1] == "FLOCK" for words in lines), sum(words[1] == "->" for words in lines)
+
+
+def test_one_indexer_at_a_time_keeps_many_entries_in_memory(tmp_path: Path) -> None:
+    tar = make_tar([file(f"data/{number}", b"x") for number in range(MANY + 1000)])
+    inode = os.fstat(_TURNS).st_ino
+    writers = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        writers.append(LayerWriter(str(tmp_path / str(number))))
+        writers[-1].write(tar)
+
+    deadline = time.monotonic() + 60
+    while (seen := flocks(inode)) != (1, 1) and time.monotonic() < deadline:
+        os.sched_yield()
+    facts = run_all([writer.finish for writer in writers], limit=2)
+
+    assert seen == (1, 1)
+    assert facts == [LayerFacts(Digest.of(tar), len(tar), MANY + 1000)] * 2
+    assert flocks(inode) == (0, 0)
 
 
 def ingest_beside(blob: Path, data: bytes, directory: Path) -> LayerFacts:
