@@ -1,15 +1,17 @@
 """COPY and ADD from their statements. Dockerfile reference, "COPY" and "ADD"."""
 
 import re
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeVar
 
 from layerstore.build.heredoc import parse_marker
-from layerstore.build.instruction import Add, Copy, InlineFile
+from layerstore.build.instruction import Add, Copy, InlineFile, Transfer
 from layerstore.build.source_kind import SourceKind, source_kind
 from layerstore.build.statement import Flags, Statement
 from layerstore.build.words import Word, exec_form, split_spaces
 from layerstore.errors import InvalidInput
 
+_T = TypeVar("_T", bound=Transfer)
 _FLAGS: Final = ("chown", "chmod", "link", "parents")
 _OCTAL: Final = re.compile(r"[0-7]{1,4}\Z")
 _CLAUSE: Final = re.compile(r"[ugoa]*(?:[-+=][rwxXst]*)+\Z")
@@ -18,48 +20,44 @@ _CLAUSE: Final = re.compile(r"[ugoa]*(?:[-+=][rwxXst]*)+\Z")
 def interpret_copy(statement: Statement) -> Copy:
     """COPY. Raises `DockerfileError`."""
     flags = Flags(statement, (*_FLAGS, "from"), repeatable=("exclude",))
-    sources, inline, destination = _places(statement)
+    places = _places(statement)
     stage = flags.text("from")
     if "$" in stage:
         problem = "--from does not expand variables: give the image a stage of its own with FROM … AS"
         raise statement.error(problem, flags.offset("from"))
-    for word in sources:
+    for word in places.sources:
         if source_kind(word.text) is not SourceKind.PATH:
             raise statement.error(f"source can't be a URL for COPY: {word.text}", word.offset, hint="use ADD")
-    return Copy(
-        statement,
-        tuple(word.text for word in sources),
-        destination,
-        inline,
-        chown=flags.text("chown"),
-        chmod=_chmod(statement, flags),
-        is_linked=flags.boolean("link") or False,
-        exclude=flags.texts("exclude"),
-        parents=flags.boolean("parents") or False,
-        source_stage=stage,
-    )
+    return replace(_transfer(Copy, statement, flags, places), source_stage=stage)
 
 
 def interpret_add(statement: Statement) -> Add:
     """ADD. Raises `DockerfileError`."""
     flags = Flags(statement, (*_FLAGS, "checksum", "keep-git-dir", "unpack"), repeatable=("exclude",))
-    sources, inline, destination = _places(statement)
+    places = _places(statement)
     checksum = flags.text("checksum")
-    if checksum and (len(sources) != 1 or inline):
+    if checksum and (len(places.sources) != 1 or places.inline):
         raise statement.error("checksum can't be specified for multiple sources", flags.offset("checksum"))
-    return Add(
+    return replace(
+        _transfer(Add, statement, flags, places),
+        checksum=checksum,
+        keep_git_dir=flags.boolean("keep-git-dir") or False,
+        unpack=flags.boolean("unpack"),
+    )
+
+
+def _transfer(kind: type[_T], statement: Statement, flags: Flags, places: "_Places") -> _T:
+    """What COPY and ADD have in common."""
+    return kind(
         statement,
-        tuple(word.text for word in sources),
-        destination,
-        inline,
+        tuple(word.text for word in places.sources),
+        places.destination,
+        places.inline,
         chown=flags.text("chown"),
         chmod=_chmod(statement, flags),
         is_linked=flags.boolean("link") or False,
         exclude=flags.texts("exclude"),
         parents=flags.boolean("parents") or False,
-        checksum=checksum,
-        keep_git_dir=flags.boolean("keep-git-dir") or False,
-        unpack=flags.boolean("unpack"),
     )
 
 
@@ -76,8 +74,15 @@ def _chmod(statement: Statement, flags: Flags) -> str:
     return mode
 
 
-def _places(statement: Statement) -> tuple[tuple[Word, ...], tuple[InlineFile, ...], str]:
+class _Places(NamedTuple):
     """Source paths, heredocs among the sources, and the destination."""
+
+    sources: tuple[Word, ...]
+    inline: tuple[InlineFile, ...]
+    destination: str
+
+
+def _places(statement: Statement) -> _Places:
     words = _words(statement)
     if len(words) < 2:
         raise statement.error(
@@ -99,7 +104,7 @@ def _places(statement: Statement) -> tuple[tuple[Word, ...], tuple[InlineFile, .
             paths.append(word)
         else:
             inline.append(InlineFile(heredoc.name, heredoc.text, heredoc.expands))
-    return tuple(paths), tuple(inline), destination.text
+    return _Places(tuple(paths), tuple(inline), destination.text)
 
 
 def _words(statement: Statement) -> tuple[Word, ...]:
