@@ -92,3 +92,23 @@ def test_everything_works_without_a_privilege(user_builder: Builder) -> None:
     owners = {path: facts[2:4] for path, facts in user_builder.tree("mine").items()}
     assert owners["result/f"] == (5, 6)
     assert owners["result/made"] == (0, 0)
+
+
+def test_files_stay_whose_they_were_in_the_image(user_builder: Builder) -> None:
+    text = """
+        FROM busybox
+        COPY f /f
+        COPY --chown=5:6 f /owned
+        RUN mkdir /d && stat -c '%u:%g' /bin/busybox /f /d / > /owners
+        RUN touch /bin/made && echo more >> /owned
+    """
+    context = user_builder.context(text, {"f": "f\n"})
+    own(context)
+
+    result = user_builder.build(context, "-t", "owned")
+
+    assert result.status == 0, result.errors
+    assert user_builder.call("cat", "owned", "/owners").stdout.split() == ["0:0"] * 4
+    owners = {path: facts[2:4] for path, facts in user_builder.tree("owned").items()}
+    assert {owners[path] for path in ("bin/made", "d", "f", "bin/busybox")} == {(0, 0)}
+    assert owners["owned"] == (5, 6)
