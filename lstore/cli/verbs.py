@@ -31,6 +31,8 @@ class Family(Value):
 ATTACH = Verb("attach", "Join our streams with those of a container that runs")
 BUILD = Verb("build", "Build an image from a Dockerfile")
 BUILDER_DU = Verb("builder_du", "Show what builds keep for the next ones")
+BUILDER_EXPORT = Verb("builder_export", "Write the caches of RUN --mount=type=cache to a tar archive")
+BUILDER_IMPORT = Verb("builder_import", "Take such caches from an archive")
 BUILDER_PRUNE = Verb("builder_prune", "Remove what builds keep")
 BUNDLE = Verb("bundle", "Write an image as a bundle for runc, crun and other OCI runtimes")
 CAT = Verb("cat", "Write files of an image to standard output")
@@ -95,7 +97,14 @@ def _alias(verb: Verb) -> Verb:
 
 FAMILIES: Mapping[str, Family] = {
     "builder": Family(
-        "Manage what builds keep", {"build": _alias(BUILD), "du": BUILDER_DU, "prune": BUILDER_PRUNE}
+        "Manage what builds keep",
+        {
+            "build": _alias(BUILD),
+            "du": BUILDER_DU,
+            "export": BUILDER_EXPORT,
+            "import": BUILDER_IMPORT,
+            "prune": BUILDER_PRUNE,
+        },
     ),
     "container": Family(
         "Manage containers",
