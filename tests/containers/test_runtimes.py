@@ -104,12 +104,12 @@ def test_top_leaves_out_the_host_s_processes_and_the_runtime(hidden: Lstore, run
 
 
 def test_a_health_check_runs_inside(hidden: Lstore, runtime: str) -> None:
-    check = ("--health-cmd", "pidof sleep > /checked", "--health-interval", "50ms")
+    check = ("--health-cmd", "pidof sleep >> /checked", "--health-interval", "50ms")
     hidden.detached("--name", "box", "--runtime", runtime, *check, "busybox", "sleep", "54321")
 
     hidden.until(hidden.home("box"), lambda state: state["health"] == "healthy")
 
-    assert hidden("exec", "box", "cat", "/checked") == "1"
+    assert hidden("exec", "box", "head", "-n", "1", "/checked") == "1"
 
 
 def test_another_container_shares_its_processes(hidden: Lstore, box: str) -> None:
