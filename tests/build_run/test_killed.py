@@ -111,9 +111,12 @@ def test_an_interrupted_build_ends_its_steps(lonely_builder: Builder) -> None:
     with subprocess.Popen(
         command, env=lonely_builder.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
-        wait_for(lonely_builder, "started")
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            wait_for(lonely_builder, "started")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert process.returncode == 130
     assert not any(line.strip() == "sleep 87654" for line in processes())
