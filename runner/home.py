@@ -131,6 +131,10 @@ class Home:
         """Raises `NotFound`, `StoreDamaged`."""
         return record.load(self._read("config"), ContainerConfig, INNER, f"container {self.id[:12]}")
 
+    def keeps(self, config: ContainerConfig) -> bool:
+        """Whether `config` is what is written here, found out without parsing. Raises `NotFound`."""
+        return self._read("config") == record.dump(config)
+
     def state(self) -> ContainerState:
         """Raises `NotFound`, `StoreDamaged`."""
         return record.load(

@@ -46,7 +46,8 @@ def remove_ended(wanted: Order) -> None:
         lock = home.lock()
     except NotFound:
         return
-    name = home.config().name  # it may have another one by now
+    # It may have another name by now; as a rule it has not, and then this process never imports a parser.
+    name = wanted.config.name if home.keeps(wanted.config) else home.config().name
     remove_files(home, wanted.containers, name, wanted.snapshot)
     events.record(wanted.containers, "destroy", wanted.config)
     lock.close()
