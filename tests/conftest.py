@@ -7,6 +7,7 @@ promises to have it all.
 import functools
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,11 @@ def busybox_layout() -> Path:
         return make_busybox_layout()
     except PackageUnavailable as error:
         _give_up(str(error))
+
+
+def pytest_configure() -> None:
+    """A shell without job control has its background jobs ignore ^C, and what they start inherits that. signal(7)"""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

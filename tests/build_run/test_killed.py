@@ -69,6 +69,7 @@ def test_what_was_finished_before_a_kill_is_not_carried_out_again(lonely_builder
         command, env=lonely_builder.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         wait_for(lonely_builder, "started")
+        groups = groups_of(lonely_builder)
         process.kill()
     dockerfile.write_text(text.format("true"))
 
@@ -77,6 +78,8 @@ def test_what_was_finished_before_a_kill_is_not_carried_out_again(lonely_builder
     assert second.status == 0, second.errors
     assert second.step("RUN echo first") == "CACHED"
     assert not any(line.strip() == "sleep 98765" for line in processes())
+    assert groups
+    assert not any(map(os.path.exists, groups))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,7 @@ def test_an_interrupted_build_ends_its_steps(lonely_builder: Builder) -> None:
     ) as process:
         try:
             wait_for(lonely_builder, "started")
+            groups = groups_of(lonely_builder)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)
         finally:
@@ -121,6 +125,14 @@ def test_an_interrupted_build_ends_its_steps(lonely_builder: Builder) -> None:
     assert process.returncode == 130
     assert not any(line.strip() == "sleep 87654" for line in processes())
     assert os.listdir(lonely_builder.root / "build-cache" / "steps") == []
+    assert groups
+    assert not any(map(os.path.exists, groups))
+
+
+def groups_of(builder: Builder) -> list[str]:
+    """The directories of the control groups of the steps under way."""
+    records = (builder.root / "build-cache" / "steps").glob("*/state/cgroup")
+    return [line.split(" ", 1)[1] for path in records for line in path.read_text().splitlines()[1:]]
 
 
 def wait_for(builder: Builder, name: str) -> None:

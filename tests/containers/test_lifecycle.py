@@ -343,7 +343,7 @@ def test_images_that_containers_stand_on_are_not_collected(lstore: Lstore, busyb
     own("create", "--name", "stands", "busybox", "echo", "still here")
 
     own("rmi", "-f", "busybox")
-    own("system", "prune", "-af")
+    own("image", "prune", "-af")
 
     assert own("start", "-a", "stands") == "still here"
     own("rm", "stands")

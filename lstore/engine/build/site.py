@@ -116,6 +116,7 @@ class Site:
             lock.close()
 
     def _clear(self, path: str) -> None:
+        _end(path)
         if os.geteuid() == 0 or self._workers is None:
             _remove(self.engine, path)
             return
@@ -201,7 +202,15 @@ def sweep(engine: "Engine") -> None:
     from runner.mapped import call_mapped
 
     for path in BuildCache(engine.store.layout).abandoned_steps():
+        _end(path)
         call_mapped(partial(_remove, engine, path))
+
+
+def _end(path: str) -> None:
+    """End what still runs of the step at `path`, and remove its control group: its own process may be killed."""
+    from runner import cgroups
+
+    cgroups.remove(f"{path}/state")
 
 
 def _remove(engine: "Engine", path: str) -> None:
