@@ -94,6 +94,10 @@ class ContainerState(Value):
         return ContainerState(**{**vars(self), **changed})
 
 
+CREATING = ContainerState("creating")
+"""While whoever makes it is at it."""
+
+
 def rfc3339(nanoseconds: int) -> str:
     """A moment as docker writes it, in UTC, to the nanosecond."""
     seconds, fraction = divmod(nanoseconds, 10**9)

@@ -24,7 +24,7 @@ from layerstore.disk.publish import move, remove_file, stage_bytes, write_file
 from layerstore.errors import Conflict, NotFound, StoreDamaged, storage_error
 from runner import record
 from runner.confinement import Confinement, Device, ResourceLimit, Sharing
-from runner.container import ContainerConfig, ContainerState, Probe
+from runner.container import CREATING, ContainerConfig, ContainerState, Probe
 from runner.health import HealthCheck
 from runner.limits import Limits, Throttle
 from runner.restart import RestartPolicy
@@ -66,7 +66,7 @@ class Home:
                 os.mkdir(self.path, mode=0o711)
                 lock = locks.open_lock(self.file("lock"))
                 lock.exclusive()
-                state = stage_bytes(self.file("state"), record.dump(ContainerState("creating")))
+                state = stage_bytes(self.file("state"), record.dump(CREATING))
                 move(state, self.file("state"))
             finally:
                 makers.close()

@@ -20,7 +20,7 @@ from layerstore import linux
 from layerstore.disk import locks
 from layerstore.disk.publish import remove_file
 from layerstore.errors import EXIT_USAGE, LaunchError, LstoreError
-from runner import cgroups, events, launch, order, wire
+from runner import cgroups, events, launch, wire
 from runner.audience import Audience
 from runner.checks import Checks
 from runner.container import now
@@ -29,53 +29,51 @@ from runner.home import Home, boot_id, process_start
 from runner.launch import Surroundings, close_all_but
 from runner.log_file import LogFile
 from runner.loop import READABLE, Loop
+from runner.order import STARTED
 from runner.restart import RestartPolicy, next_wait
 from runner.stdio import Stdio
 from runner.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
     from layerstore.mount import MountStack
     from runner.audience import Client
     from runner.container import ContainerState
-    from runner.order import Order
+    from runner.order import Launcher, Order
 
 _STREAM_NAMES = {wire.OUTPUT: "stdout", wire.ERRORS: "stderr"}
-_MAX_ORDER = 16 << 20
 
 
-def main(attach: Callable[[MountStack, str], None], remove: Callable[[Order], None]) -> NoReturn:
-    """Become the monitor that the order on `order.ORDER_FD` asks for; never returns.
+def main(
+    launcher: Launcher, attach: Callable[[MountStack, str], None], remove: Callable[[Order], None]
+) -> NoReturn:
+    """Become the monitor that the order of `launcher` asks for; never returns. Ends where there is none.
 
     `attach` mounts a root filesystem, `remove` removes all that is a container's.
     """
     if os.fork():
         os._exit(0)  # so that nobody has to wait for the monitor
-    wanted = order.parse(_read_all(order.ORDER_FD))
-    kept = (order.REPORT_FD, order.LOCK_FD, *((order.CLIENT_FD,) if wanted.has_client else ()))
-    close_all_but(0, 1, 2, *kept)
+    received = launcher.receive()
+    if received is None:
+        os._exit(0)
+    wanted, (lock, *clients) = received
+    close_all_but(0, 1, 2, launcher.fileno(), lock, *clients)
     os.chdir("/")
     try:
         monitor = Monitor(wanted, attach)
-        monitor.start()
+        monitor.start(clients)
     except BaseException as error:
-        os.write(order.REPORT_FD, to_report(error))
+        launcher.report(to_report(error))
         os._exit(1)
-    os.write(order.REPORT_FD, order.STARTED)
-    os.close(order.REPORT_FD)
-    os.close(order.LOCK_FD)
+    launcher.report(STARTED)
+    os.close(lock)
     monitor.attend()
     if wanted.config.is_removed_at_end:
         remove(wanted)
     os._exit(0)
-
-
-def _read_all(fd: int) -> bytes:
-    with open(fd, "rb") as stream:
-        return stream.read(_MAX_ORDER)
 
 
 class Monitor:
@@ -104,11 +102,11 @@ class Monitor:
         self._wait = 0.0
         self._is_interrupted = False
 
-    def start(self) -> None:
+    def start(self, clients: Sequence[int]) -> None:
         """Start the container's first process and write down that it runs. Raises `LaunchError`."""
         self._listen()
-        if self._order.has_client:
-            connection = _socket.socket(fileno=order.CLIENT_FD)
+        for fd in clients:
+            connection = _socket.socket(fileno=fd)
             self._audience.admit(connection, wire.OUTPUT + wire.ERRORS + wire.EXITED)
         self._state = self._state.but(restarts=0, is_stopped=False, health="", failing=0, probes=())
         self._launch()

@@ -63,6 +63,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Plain | N
         verb, *rest = outer.read(arguments) or [""]
         if verb not in VERBS:
             return None
+        if verb == "run":
+            _call_up_monitor()
         action: Action = import_module(f"lstore.cli.actions.{verb}")
         inner = _Options(action.FLAGS, {})
         words = inner.read(rest)
@@ -73,6 +75,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Plain | N
     if len(words) < action.LEAST or (action.MOST is not None and len(words) > action.MOST):
         return None
     return Plain(Given(outer.values), action, Given(inner.values), tuple(words))
+
+
+def _call_up_monitor() -> None:
+    """Let the monitor's interpreter start on another processor while this one imports what the command needs."""
+    from lstore.engine.containers import standby
+
+    standby.call_up()
 
 
 class _Options:

@@ -10,7 +10,7 @@ from lstore.engine.containers.start import FirstClient, Startable, launch, start
 from lstore.engine.containers.upkeep import KILLED, examine, look
 from runner import console, wire
 from runner.attach import Attachment
-from runner.container import ContainerConfig, ContainerState
+from runner.container import CREATING, ContainerConfig, ContainerState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(engine: Engine, made: Created, joining: Joining | None) -> int | None:
     """
     ours, client = (None, None) if joining is None else _first_client(made.config)
     try:
-        launch(engine, Startable(made.home, made.config, made.stack, made.lock), client)
+        launch(engine, Startable(made.home, made.config, CREATING, made.stack, made.lock), client)
     except LstoreError as error:
         if not made.config.is_removed_at_end:
             made.keep(ContainerState(exit_code=error.exit_status, error=error.message))

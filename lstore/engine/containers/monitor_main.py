@@ -1,10 +1,12 @@
-"""A monitor's process: ``python -I -S -c START ROOT``, with the descriptors of `runner.order`."""
+"""A monitor's process, as `standby` starts it."""
 
 from __future__ import annotations
 
 from layerstore.snapshot import overlay
 from lstore.engine.containers.removal import remove_ended
+from lstore.engine.containers.standby import LAUNCHER_FD
 from runner import monitor
+from runner.order import Launcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,4 +15,4 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Never returns."""
-    monitor.main(overlay.attach, remove_ended)
+    monitor.main(Launcher(LAUNCHER_FD), overlay.attach, remove_ended)
