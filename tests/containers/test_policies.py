@@ -101,7 +101,7 @@ def test_failures_do_not_count_while_it_starts(lstore: Lstore) -> None:
     lstore.until(home, lambda state: state["health"] == "healthy")
 
     assert (state["health"], state["failing"]) == ("starting", 0)
-    assert lstore("exec", "slow", "wc", "-l", "/looks").split()[0] >= "3"
+    assert int(lstore("exec", "slow", "wc", "-l", "/looks").split()[0]) >= 3
 
 
 def test_a_check_that_takes_too_long_is_killed_and_counts(lstore: Lstore) -> None:
