@@ -14,7 +14,7 @@ from lstore.cli.flags import GLOBAL_FLAGS, Given, global_defaults, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Protocol
 
     from lstore.cli.flags import Flag
@@ -54,8 +54,15 @@ class _Unusual(Exception):
     """Something that is for click to understand, or to complain about."""
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Plain | None:
-    """What `arguments` ask for; None where click is to look at them."""
+def parse(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    foresee: Callable[[str], None] = lambda _verb: None,
+) -> Plain | None:
+    """What `arguments` ask for; None where click is to look at them.
+
+    `foresee` is called with the command as soon as it is known, before what it needs is imported.
+    """
     if _COMPLETION in environment:
         return None
     try:
@@ -63,8 +70,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Plain | N
         verb, *rest = outer.read(arguments) or [""]
         if verb not in VERBS:
             return None
-        if verb == "run":
-            _call_up_monitor()
+        foresee(verb)
         action: Action = import_module(f"lstore.cli.actions.{verb}")
         inner = _Options(action.FLAGS, {})
         words = inner.read(rest)
@@ -75,13 +81,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Plain | N
     if len(words) < action.LEAST or (action.MOST is not None and len(words) > action.MOST):
         return None
     return Plain(Given(outer.values), action, Given(inner.values), tuple(words))
-
-
-def _call_up_monitor() -> None:
-    """Let the monitor's interpreter start on another processor while this one imports what the command needs."""
-    from lstore.engine.containers import standby
-
-    standby.call_up()
 
 
 class _Options:

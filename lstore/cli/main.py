@@ -16,7 +16,7 @@ from lstore.cli.settings import Settings, arm_crash_point, environment, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
     from lstore.cli.settings import Streams
@@ -31,24 +31,40 @@ def main() -> NoReturn:
     gc.set_threshold(_COLLECT_AFTER)
     known = environment()
     arm_crash_point(known)
-    status = run(sys.argv[1:], streams(), known)
+    status = run(sys.argv[1:], streams(), known, _prepare)
     gc.freeze()  # else the interpreter looks for cycles among all that was imported once more before it ends
     sys.exit(status)
 
 
-def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, str]) -> int:
-    """The exit status of one invocation; whatever happens has been told on the streams."""
+def _prepare(verb: str) -> None:
+    """Let a monitor's interpreter start on another processor while this one imports what the command needs."""
+    if verb == "run":
+        from lstore.engine.containers import standby
+
+        standby.call_up()
+
+
+def run(
+    arguments: Sequence[str],
+    streams: Streams,
+    environment: Mapping[str, str],
+    foresee: Callable[[str], None] = lambda _verb: None,
+) -> int:
+    """The exit status of one invocation; whatever happens has been told on the streams.
+
+    `foresee` is called with a command that is over soon, before it is carried out.
+    """
     session = Session(streams, Settings(environment=environment))
     try:
-        status = _act(arguments, session)
+        status = _act(arguments, session, foresee)
         streams.out.flush()
     except BaseException as error:  # the last handler of the process: it turns all into a status
         return _abandon(error, session)
     return status
 
 
-def _act(arguments: Sequence[str], session: Session) -> int:
-    plain = light.parse(arguments, session.settings.environment)
+def _act(arguments: Sequence[str], session: Session, foresee: Callable[[str], None]) -> int:
+    plain = light.parse(arguments, session.settings.environment, foresee)
     if plain is None:
         from lstore.cli.command_line import invoke
 
