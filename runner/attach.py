@@ -7,9 +7,9 @@ output is read all the while.
 from __future__ import annotations
 
 import os
-import signal
 import struct
 
+from layerstore.linux import signals
 from runner import console, wire
 from runner.keys import Detacher
 from runner.loop import READABLE, WRITABLE, Loop
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 # What a client that proxies signals passes on: docker's, but for those about its own children and pipes.
-PROXIED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+PROXIED = (signals.SIGINT, signals.SIGTERM, signals.SIGHUP, signals.SIGQUIT, signals.SIGUSR1, signals.SIGUSR2)
 
 
 class Attachment:
@@ -70,7 +70,7 @@ class Attachment:
     def _handlers(self) -> dict[int, object]:
         handlers: dict[int, object] = dict.fromkeys(self._proxied, self._on_signal)
         if self._has_terminal:
-            handlers[signal.SIGWINCH] = lambda _number, _frame: self._send_size()
+            handlers[signals.SIGWINCH] = lambda _number, _frame: self._send_size()
         return handlers
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

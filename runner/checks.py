@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from layerstore import linux
 from layerstore.errors import LstoreError
+from layerstore.linux import signals
 from runner import enter
 from runner.container import Probe, now
 from runner.health import MAX_OUTPUT, SECOND
@@ -94,7 +94,7 @@ class Checks:
 
     def _kill(self) -> None:
         self._is_late = True
-        linux.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        linux.pidfd_send_signal(self._pidfd, signals.SIGKILL)
 
     def _end(self) -> None:
         self._loop.disarm("check is late")

@@ -9,10 +9,10 @@ process: its mounts go with its mount namespace, and the kernel kills it with th
 from __future__ import annotations
 
 import os
-import signal
 
 from layerstore import linux
 from layerstore.errors import UsageError
+from layerstore.linux import signals
 from layerstore.value import Value
 from runner import become, cgroups, console, etc_files, identity, namespaces, remap, rootfs, sharing, sysctls
 from runner.channel import Channel
@@ -176,7 +176,7 @@ def _see_through(pid: int, pidfd: int, id_map: IdMap | None, channel: Channel) -
         channel.let_go()
         report = channel.read_report()
     except BaseException:
-        linux.pidfd_send_signal(pidfd, signal.SIGKILL)
+        linux.pidfd_send_signal(pidfd, signals.SIGKILL)
         os.waitpid(pid, 0)
         raise
     if report:
@@ -199,7 +199,7 @@ def _become_container(container: _Container, channel: Channel) -> None:
     spec, id_map, stdio = container.spec, container.id_map, container.around.stdio
 
     # 1. Die with the launcher, and have nothing of it: no descriptor, signal handler, mask or terminal.
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
     take_places(stdio)
     close_all_but(*stdio.kept, *channel.keep_child_side(), *container.kept)
     restore_defaults()
@@ -254,7 +254,7 @@ def _become_container(container: _Container, channel: Channel) -> None:
 
     # 7. The program; a change of ids forgets the death signal, so see that the launcher did not die in between.
     def is_wanted() -> bool:
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
         return channel.is_launcher_alive()
 
     become.become(spec, who, is_single=id_map is not None and id_map.is_single, ready=is_wanted)

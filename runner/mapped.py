@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from layerstore import linux
+from layerstore.linux import signals
 from runner import namespaces
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
@@ -48,7 +48,7 @@ def call_mapped(body: Callable[[], None]) -> None:
 def _be_child(body: Callable[[], None], channel: Channel) -> None:
     """Never returns, whatever happens."""
     try:
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
         channel.keep_child_side()
         if channel.wait():
             body()

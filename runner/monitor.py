@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import _socket  # socket's own module costs 6 ms and half a megabyte in each monitor
 import os
-import signal
 import struct
 import time
 
@@ -20,6 +19,7 @@ from layerstore import linux
 from layerstore.disk import locks
 from layerstore.disk.publish import remove_file
 from layerstore.errors import EXIT_USAGE, LaunchError, LstoreError
+from layerstore.linux import signals
 from runner import cgroups, events, launch, wire
 from runner.audience import Audience
 from runner.checks import Checks
@@ -125,10 +125,10 @@ class Monitor:
         reader, writer = os.pipe()
         for fd in (reader, writer):
             os.set_blocking(fd, False)
-        signal.set_wakeup_fd(writer)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signals.set_wakeup_fd(writer)
+        signals.signal(signals.SIGTERM, lambda _number, _frame: None)
+        signals.signal(signals.SIGINT, signals.SIG_IGN)
+        signals.signal(signals.SIGHUP, signals.SIG_IGN)
 
         def interrupted() -> None:
             os.read(reader, 64)
@@ -250,7 +250,7 @@ class Monitor:
             self._give_up_waiting()
             return
         self._signal(self._config.stop_signal)
-        self._loop.alarm("kill", self._config.stop_timeout, lambda: self._signal(signal.SIGKILL))
+        self._loop.alarm("kill", self._config.stop_timeout, lambda: self._signal(signals.SIGKILL))
 
     def _give_up_waiting(self) -> None:
         self._loop.disarm("restart")

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from layerstore import linux
 from layerstore.errors import EXIT_COMMAND_NOT_FOUND, LaunchError, MissingFeature
+from layerstore.linux import signals
 from layerstore.value import Value
 from runner import cgroups, console, device_rules
 from runner.bundle import writing
@@ -137,7 +137,7 @@ def _be_runtime(begun: _Start, channel: Channel) -> None:
 
 def _become_runtime(begun: _Start, channel: Channel) -> None:
     around, state = begun.around, begun.around.state_dir
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
     take_places(around.stdio)
     close_all_but(*around.stdio.kept, *channel.keep_child_side())
     restore_defaults()

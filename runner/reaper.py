@@ -6,18 +6,22 @@ It has given up every privilege before; it exits as the program does, which ends
 from __future__ import annotations
 
 import os
-import signal
 
 from layerstore import linux
+from layerstore.linux import signals
 
-_NEVER_BLOCKED = frozenset({signal.SIGKILL, signal.SIGSTOP})
-_OUR_OWN = frozenset({signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT})
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NEVER_BLOCKED = frozenset({signals.SIGKILL, signals.SIGSTOP})
+_OUR_OWN = frozenset({signals.SIGFPE, signals.SIGILL, signals.SIGSEGV, signals.SIGBUS, signals.SIGABRT})
 
 
 def split() -> None:
     """Returns in a child, which is to become the program; the calling process ends as the child does."""
-    waited = signal.valid_signals() - _NEVER_BLOCKED - _OUR_OWN
-    signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    waited = signals.valid_signals() - _NEVER_BLOCKED - _OUR_OWN
+    signals.pthread_sigmask(signals.SIG_BLOCK, waited)
     child = os.fork()
     if child:
         linux.close_range(0)
@@ -25,14 +29,14 @@ def split() -> None:
     os.setpgid(0, 0)
     if os.isatty(0):
         os.tcsetpgrp(0, os.getpgrp())  # SIGTTOU is blocked still
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signals.pthread_sigmask(signals.SIG_SETMASK, ())
 
 
-def _tend(child: int, waited: set[signal.Signals]) -> int:
+def _tend(child: int, waited: Iterable[int]) -> int:
     """The exit status of `child`, 128 + n after signal n."""
     while True:
-        number = signal.sigwait(waited)
-        if number != signal.SIGCHLD:
+        number = signals.sigwait(waited)
+        if number != signals.SIGCHLD:
             os.kill(child, number)
             continue
         while True:

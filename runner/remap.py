@@ -9,9 +9,9 @@ container's first process is born; that process gets the mount as a descriptor, 
 from __future__ import annotations
 
 import os
-import signal
 
 from layerstore import linux
+from layerstore.linux import signals
 from runner import namespaces
 from runner.channel import Channel
 from runner.failure import Doing
@@ -124,7 +124,7 @@ def _user_namespace(ids: IdMap) -> int:
         namespaces.map_ids(pid, ids)
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        linux.pidfd_send_signal(pidfd, signal.SIGKILL)
+        linux.pidfd_send_signal(pidfd, signals.SIGKILL)
         os.waitpid(pid, 0)
         os.close(pidfd)
         channel.close()
@@ -136,5 +136,5 @@ def become_root_inside() -> None:
         os.setgroups(())
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of ids forgets it
+        linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)  # a change of ids forgets it
         linux.prctl(linux.PR_SET_DUMPABLE, 0)

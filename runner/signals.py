@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-
 from layerstore import linux
 from layerstore.errors import UsageError
+from layerstore.linux import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 FORWARDED = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGWINCH,
+    signals.SIGINT,
+    signals.SIGTERM,
+    signals.SIGHUP,
+    signals.SIGQUIT,
+    signals.SIGUSR1,
+    signals.SIGUSR2,
+    signals.SIGWINCH,
 )
 # The C library lets nobody touch these, and posix_spawn(3) leaves them ignored.
 _OF_THE_C_LIBRARY = (32, 33)
@@ -55,40 +54,39 @@ class Forwarding:
 
     def __enter__(self) -> Forwarding:
         for number in FORWARDED:
-            before = signal.getsignal(number)
-            if before is not signal.SIG_IGN and before is not None:
+            before = signals.getsignal(number)
+            if before is not signals.SIG_IGN and before is not None:
                 self._before[number] = before
-                signal.signal(number, self._on_signal)
+                signals.signal(number, self._on_signal)
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]  # it came from getsignal
+            signals.signal(number, before)  # type: ignore[arg-type]  # it came from getsignal
 
 
 def restore_defaults() -> None:
     """Every signal as a fresh process has it: exec keeps what is ignored, and Python ignores SIGPIPE."""
-    for number in range(1, signal.NSIG):
-        if number in (signal.SIGKILL, signal.SIGSTOP):
+    for number in range(1, signals.NSIG):
+        if number in (signals.SIGKILL, signals.SIGSTOP):
             continue
         if number in _OF_THE_C_LIBRARY:
             linux.set_default_action(number)
         else:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            signals.signal(number, signals.SIG_DFL)
+    signals.pthread_sigmask(signals.SIG_SETMASK, ())
 
 
 def parse_signal(text: str) -> int:
     """The number of ``SIGTERM``, ``TERM``, ``RTMIN+3`` or ``15``. Raises `UsageError`."""
-    if text.isascii() and text.isdigit() and 0 < int(text) < signal.NSIG:
+    if text.isascii() and text.isdigit() and 0 < int(text) < signals.NSIG:
         return int(text)
     name, plus, offset = text.upper().partition("+")
-    name = name if name.startswith("SIG") else f"SIG{name}"
-    number = getattr(signal, name, None)
-    if isinstance(number, int) and not name.startswith("SIG_"):
-        found = int(number) + (int(offset) if plus and offset.isdigit() else 0)
-        if found < signal.NSIG:
+    number = signals.number_of(name if name.startswith("SIG") else f"SIG{name}")
+    if number is not None:
+        found = number + (int(offset) if plus and offset.isdigit() else 0)
+        if found < signals.NSIG:
             return found
     raise UsageError(f"invalid signal {text[:40]!r}", hint="kill -l")

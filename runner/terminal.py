@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 import termios
 import tty
 
+from layerstore.linux import signals
 from runner import console
 from runner.keys import Detacher
 from runner.loop import READABLE, Loop
@@ -75,7 +75,7 @@ def relay(master: int, pidfd: int, *, reads_input: bool, detach_keys: bytes) -> 
     loop.watch(pidfd, READABLE, loop.stop)
     if reads_input:
         loop.watch(0, READABLE, take_input)
-    with Raw(is_raw=is_terminal and reads_input), Handlers({signal.SIGWINCH: resize} if is_terminal else {}):
+    with Raw(is_raw=is_terminal and reads_input), Handlers({signals.SIGWINCH: resize} if is_terminal else {}):
         if is_terminal:
             console.resize(master, *console.size(0))
         loop.run()
@@ -121,13 +121,13 @@ class Handlers:
 
     def __enter__(self) -> None:
         for number, handler in self._handlers.items():
-            before = signal.getsignal(number)
-            if before is not signal.SIG_IGN and before is not None:
+            before = signals.getsignal(number)
+            if before is not signals.SIG_IGN and before is not None:
                 self._before[number] = before
-                signal.signal(number, handler)  # type: ignore[arg-type]  # a handler, says the caller
+                signals.signal(number, handler)  # type: ignore[arg-type]  # a handler, says the caller
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]  # it came from getsignal
+            signals.signal(number, before)  # type: ignore[arg-type]  # it came from getsignal

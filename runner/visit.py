@@ -8,10 +8,10 @@ its root. From then on the child imports nothing: code and libraries would come 
 from __future__ import annotations
 
 import os
-import signal
 
 from layerstore import linux
 from layerstore.errors import LaunchError, LstoreError
+from layerstore.linux import signals
 from runner import namespaces
 from runner.become import forget_imports
 from runner.channel import Channel
@@ -122,7 +122,7 @@ def _outcome(meanwhile: Meanwhile) -> Exception | None:
 def _be_child(enter: Callable[[], int], work: Work, channel: Channel) -> None:
     """Never returns, whatever happens."""
     try:
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
         channel.keep_child_side()
         if channel.wait():
             root = enter()

@@ -11,7 +11,6 @@ Nothing happens unless `arm` was called, which the CLI does where the environmen
 """
 
 import os
-import signal
 
 _points: dict[str, "CrashPoint"] = {}
 _armed: dict[str, int] = {}
@@ -32,6 +31,8 @@ class CrashPoint:
             return
         _armed[self.name] -= 1
         if _armed[self.name] <= 0:
+            import signal  # noqa: PLC0415 - few processes die here, and its enumerations take 4 ms
+
             os.kill(os.getpid(), signal.SIGKILL)
 
 

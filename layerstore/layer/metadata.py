@@ -1,19 +1,17 @@
 """Owner, mode, attributes and times of one inode, set and read without a name that could lead elsewhere."""
 
 import errno
-import logging
 import os
 import stat
 from typing import Final, NamedTuple
 
+from layerstore import log
 from layerstore.errors import InvalidLayer, MissingFeature, UnsupportedContent
 from layerstore.layer.acl import ACCESS, DEFAULT
 from layerstore.layer.changeset import OVERLAY_MARKS
 from layerstore.layer.entry import Entry, Kind
 from layerstore.layer.names import shown
 from layerstore.layer.ownership import Ownership
-
-_log = logging.getLogger(__name__)
 
 _NANO: Final = 10**9
 _USER: Final = b"user."
@@ -170,5 +168,5 @@ def _set_xattr(inode: int | bytes, entry: Entry, name: bytes, value: bytes, owne
         is_refused = error.errno == errno.EPERM and ownership is not Ownership.EXACT
         if not is_refused and error.errno != errno.EOPNOTSUPP:
             raise
-        level = logging.WARNING if ownership is Ownership.EXACT else logging.INFO
-        _log.log(level, "%s keeps no attribute %s: %s", shown(entry.path), shown(name), error.strerror)
+        tell = log.warning if ownership is Ownership.EXACT else log.info
+        tell(__name__, f"{shown(entry.path)} keeps no attribute {shown(name)}: {error.strerror}")

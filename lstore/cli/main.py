@@ -6,9 +6,9 @@ Nothing here imports the engine, which the command that needs it opens, or click
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 
+from layerstore.linux import signals
 from lstore.cli import light
 from lstore.cli.errors import EXIT_BROKEN_PIPE, raise_terminated, report
 from lstore.cli.session import Session
@@ -27,7 +27,7 @@ _COLLECT_AFTER = 50_000
 
 def main() -> NoReturn:
     """Run the command that the process was given, and exit with its status."""
-    signal.signal(signal.SIGTERM, raise_terminated)
+    signals.signal(signals.SIGTERM, raise_terminated)
     gc.set_threshold(_COLLECT_AFTER)
     known = environment()
     arm_crash_point(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lstore
+from layerstore import log
 from layerstore.errors import UsageError
 from lstore.cli.errors import report
 from lstore.cli.progress import open_progress
@@ -80,10 +81,13 @@ class Session:
             given.is_on("debug"),
             self.settings.environment,
         )
-        self.start_logging()
+        if self.settings.is_debug or self.settings.log_level != "warning":
+            self._start_logging()  # the libraries below ours have something to say then
+        else:
+            log.before_first(self._start_logging)
 
-    def start_logging(self) -> None:
-        """Let the library's log records appear on standard error, from the level of the settings on."""
+    def _start_logging(self) -> None:
+        """Let log records appear on standard error, from the level of the settings on."""
         import logging
 
         level = "debug" if self.settings.is_debug else self.settings.log_level

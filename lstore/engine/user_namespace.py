@@ -6,12 +6,12 @@ shows is the one outside.
 
 import errno
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from layerstore import linux
 from layerstore.errors import MissingFeature, UsageError
+from layerstore.linux import signals
 from runner.namespaces import Extent, IdMap
 
 
@@ -58,7 +58,7 @@ def _make(ids: IdMap) -> int:
 def _wait_for_the_end(reader: int, writer: int) -> None:
     """The child's whole life: until the other end of the pipe is closed."""
     try:
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
         os.close(writer)
         os.read(reader, 1)
     finally:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
 
 from layerstore.errors import LaunchError, MissingFeature
+from layerstore.linux import signals
 from layerstore.value import Value
 from runner.cgroups import device_filter, version1, version2
 from runner.failure import Doing
@@ -167,7 +167,7 @@ class Group(Value):
             self._request_freeze(is_frozen=True)
         for pid in self.processes():
             try:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signals.SIGKILL)
             except ProcessLookupError:
                 continue
         if can_freeze:

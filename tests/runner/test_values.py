@@ -1,11 +1,12 @@
 """The runner's values: specs that cannot be wrong, id maps, capability masks, and errors across a pipe."""
 
+import json
 import os
 
 import pytest
 
 from layerstore.errors import LaunchError, StorageError, UsageError
-from runner import namespaces
+from runner import namespaces, record
 from runner.capabilities import DEFAULT, mask
 from runner.failure import LONGEST_REPORT, Doing, from_report, to_report
 from runner.namespaces import Extent, IdMap, plan_id_map
@@ -86,3 +87,16 @@ def test_doing_says_what_was_being_done() -> None:
 
     with pytest.raises(LaunchError, match=message), Doing("read the file"):
         os.stat("/no/such")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"b":[1,null,true,"\\ud800x"]}', "[]", '{"a":1} ', '"\\u00e9"', "1.5", '{"a":{"b":{}}}']
+)
+def test_json_is_read_as_json_reads_it(text: str) -> None:
+    assert record.from_json(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["", '{"a":', "[1", '"x', '{"a":1}x', "nul", "[1,]"])
+def test_what_is_no_json_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        record.from_json(text)

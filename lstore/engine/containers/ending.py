@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-
 from layerstore.errors import Conflict
+from layerstore.linux import signals
 from lstore.engine.containers import freezing, places
 from lstore.engine.containers.start import start
 from lstore.engine.containers.talk import Talk, talking
@@ -39,7 +38,7 @@ def end(engine: Engine, container: Container, *, number: int | None, timeout: in
                 freezing.thaw(container)
             patience = config.stop_timeout if timeout is None else timeout
             if talk.wait(None if patience < 0 else patience) is None:
-                talk.ask(wire.SIGNAL, bytes([signal.SIGKILL]))
+                talk.ask(wire.SIGNAL, bytes([signals.SIGKILL]))
             talk.wait_until_closed()
     except Conflict:
         return  # it ended by itself
@@ -49,10 +48,10 @@ def kill(engine: Engine, text: str, number: int) -> None:
     """Send a signal to the container's first process. Raises `Conflict` where it does not run."""
     container = look(engine, text)
     with talking(container) as talk:
-        if number == signal.SIGKILL:
+        if number == signals.SIGKILL:
             talk.ask(wire.STOPPING)
         talk.ask(wire.SIGNAL, bytes([number]))
-    if number == signal.SIGKILL and container.state.is_paused:
+    if number == signals.SIGKILL and container.state.is_paused:
         freezing.thaw(container)
     events.record(places.containers_of(engine), "kill", container.config, signal=str(number))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-
 from layerstore.errors import Conflict, NotFound
+from layerstore.linux import signals
 from lstore.engine.containers import places
 from lstore.engine.containers.ending import end
 from lstore.engine.containers.removal import remove_files
@@ -29,7 +28,7 @@ def remove(engine: Engine, text: str, *, force: bool = False) -> None:
             raise Conflict(
                 f"cannot remove {name}: it is {container.state.status}", hint=f"lstore rm --force {name}"
             )
-        end(engine, container, number=signal.SIGKILL, timeout=-1)
+        end(engine, container, number=signals.SIGKILL, timeout=-1)
     try:
         container = look(engine, container.config.id)
         lock = container.home.lock()

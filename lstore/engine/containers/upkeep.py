@@ -6,13 +6,13 @@ Every command that looks at a container comes by here, so that what it sees is t
 from __future__ import annotations
 
 import os
-import signal
 from functools import partial
 
-from layerstore import linux
+from layerstore import linux, log
 from layerstore.disk.publish import TEMPORARY_PREFIX
 from layerstore.disk.removal import remove_tree
 from layerstore.errors import LstoreError, NotFound
+from layerstore.linux import signals
 from layerstore.value import Value
 from lstore.engine.containers import places
 from lstore.engine.containers.removal import remove_files
@@ -94,7 +94,7 @@ def examine_all(engine: Engine) -> Iterator[Container]:
         try:
             container = examine(engine, home)
         except LstoreError as error:
-            _warn(error.message)
+            log.warning(__name__, error.message)
             continue
         if container is not None:
             yield container
@@ -180,7 +180,9 @@ def _bury(engine: Engine, home: Home) -> Container | None:
             return Container(home, config, state)
         is_rebooted = state.boot != boot_id()
         if not is_rebooted:
-            _warn(f"the monitor of container {config.name} was killed: its processes are ended now")
+            log.warning(
+                __name__, f"the monitor of container {config.name} was killed: its processes are ended now"
+            )
             _end_processes(state)
             _forget_runtime(home, config)
         cgroups.remove(home.path)
@@ -224,7 +226,7 @@ def _end_processes(state: ContainerState) -> None:
         return
     try:
         if process_start(state.pid) == state.pid_start:
-            linux.pidfd_send_signal(pidfd, signal.SIGKILL)
+            linux.pidfd_send_signal(pidfd, signals.SIGKILL)
             wait_for_end(pidfd)
     except ProcessLookupError:
         return
@@ -250,9 +252,3 @@ def _remove_late(engine: Engine, home: Home, config: ContainerConfig) -> None:
         events.record(places.containers_of(engine), "destroy", config)
     finally:
         lock.close()
-
-
-def _warn(message: str) -> None:
-    import logging
-
-    logging.getLogger(__name__).warning("%s", message)
