@@ -3,8 +3,9 @@
 The runtime is our child as the container's first process otherwise is, in a mount namespace of its own where the
 root filesystem is mounted. It has a bundle in the container's state directory. Limits are those of our own control
 group, which the runtime and all that it starts are in, so the bundle says nothing of them. It writes down the
-container's first process, by which everything else goes: exec, cp, stats, health checks. A terminal is one of the
-host's, on which the runtime carries the container's own to and fro.
+container's first process, by which everything else goes: exec, cp, stats, health checks; where it ends without
+having done so, its log says why. A terminal is one of the host's, on which the runtime carries the container's own
+to and fro.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ import os
 import select
 
 from layerstore import linux
-from layerstore.errors import EXIT_COMMAND_NOT_FOUND, LaunchError, MissingFeature
+from layerstore.errors import (
+    EXIT_COMMAND_NOT_FOUND,
+    EXIT_NOT_EXECUTABLE,
+    EXIT_USAGE,
+    LaunchError,
+    MissingFeature,
+)
 from layerstore.linux import signals
 from layerstore.value import Value
 from runner import cgroups, console, device_rules
@@ -38,6 +45,10 @@ _UMASK = 0o022
 _MAX_NUMBER = 32
 _STATE = "oci"  # the runtime's own directory, in the container's
 _FIRST = "first"  # where the runtime writes the first process's id
+_LOG = "runtime.log"  # where it writes why it failed, one JSON object a line
+_MAX_LOG = 64 << 10
+_OF_THE_COMMAND = ('exec: "', "executable")  # what runc and crun say of it
+_OF_ITS_ABSENCE = ("not found in $path", "no such file or directory")
 
 
 class _Start(Value):
@@ -60,8 +71,9 @@ def find(name: str) -> str:
 
 
 def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[int, int]:
-    """As `runner.launch.start`: process id and pidfd, here of the runtime. Needs root.
+    """As `runner.launch.start`: process id and pidfd, here of the runtime, once the container's process runs.
 
+    Needs root. Neither runtime tells of a program of a format that the kernel refuses: that ends with 1.
     Raises `MissingFeature`, `LaunchError`.
     """
     if os.geteuid() != 0:
@@ -69,7 +81,7 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
             f"cannot run containers with {spec.runtime} without root", hint="sudo lstore run …"
         )
     path = find(spec.runtime)
-    _remove_first(around.state_dir)
+    _remove_records(around.state_dir)
     group = cgroups.create(os.path.basename(around.state_dir), _limits(spec), around.state_dir)
     channel = Channel()
     try:
@@ -80,6 +92,7 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
         channel.keep_launcher_side()
         channel.let_go()
         _check(channel.read_report(), pid, pidfd)
+        _see_started(spec, around.state_dir, pid, pidfd)
         return pid, pidfd
     except BaseException:
         cgroups.remove(around.state_dir)
@@ -104,11 +117,13 @@ def _first(state_dir: str) -> int | None:
         return None
 
 
-def _remove_first(state_dir: str) -> None:
-    try:
-        os.unlink(f"{state_dir}/{_FIRST}")
-    except FileNotFoundError:
-        return
+def _remove_records(state_dir: str) -> None:
+    """Those of the last run."""
+    for name in (_FIRST, _LOG):
+        try:
+            os.unlink(f"{state_dir}/{name}")
+        except FileNotFoundError:
+            continue
 
 
 def _check(report: bytes, pid: int, pidfd: int) -> None:
@@ -116,6 +131,40 @@ def _check(report: bytes, pid: int, pidfd: int) -> None:
         os.waitpid(pid, 0)
         os.close(pidfd)
         raise from_report(report)
+
+
+def _see_started(spec: ProcessSpec, state_dir: str, pid: int, pidfd: int) -> None:
+    """Wait until the container's first process runs. Raises `LaunchError` where the runtime ends without that."""
+    if first_process(state_dir, pid, pidfd) != pid:
+        return
+    os.waitpid(pid, 0)
+    os.close(pidfd)
+    forget(spec.runtime, state_dir)
+    raise failure(spec.runtime, _complaint(state_dir))
+
+
+def _complaint(state_dir: str) -> str:
+    """The last message in the runtime's log; "" without one."""
+    import json  # noqa: PLC0415 - no monitor needs it but one whose container does not start
+
+    try:
+        with open(f"{state_dir}/{_LOG}", "rb") as stream:
+            lines = stream.read(_MAX_LOG).splitlines()
+        found = json.loads(lines[-1]) if lines else {}
+    except (FileNotFoundError, ValueError):
+        return ""
+    return str(found.get("msg", "")) if isinstance(found, dict) else ""
+
+
+def failure(name: str, message: str) -> LaunchError:
+    """Why the runtime `name` started nothing, by its own `message`, with docker's exit status."""
+    text = message.lower()
+    status = EXIT_USAGE
+    if any(words in text for words in _OF_THE_COMMAND):
+        is_missing = any(words in text for words in _OF_ITS_ABSENCE)
+        status = EXIT_COMMAND_NOT_FOUND if is_missing else EXIT_NOT_EXECUTABLE
+    reason = message.rpartition("unable to start container process: ")[2] or "it does not say why"
+    return LaunchError(f"{name} cannot start the container: {reason}", exit_status=status)
 
 
 def _limits(spec: ProcessSpec) -> Limits:
@@ -190,7 +239,7 @@ def _command(path: str, name: str, state: str) -> tuple[str, ...]:
 
 def _prefix(path: str, name: str, state: str) -> tuple[str, ...]:
     manager = ("--cgroup-manager=disabled",) if name == "crun" else ()
-    return (path, "--root", f"{state}/{_STATE}", *manager)
+    return (path, "--root", f"{state}/{_STATE}", "--log", f"{state}/{_LOG}", "--log-format", "json", *manager)
 
 
 def _identifier(state: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from runner.oci_runtime import failure
 from tests.containers.conftest import Lstore, kill, pids
 from tests.containers.test_killed import SEED, groups_of, processes_of
 from tests.containers.test_terminal import PATIENCE, PROMPT, end
@@ -65,6 +66,45 @@ def test_the_pid_that_inspect_tells_is_the_container_s(hidden: Lstore, box: str)
     pid = hidden("inspect", "--format", "{{.State.Pid}}", box)
 
     assert Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\x0054321\x00"
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("nosuch", 127), ("/no/such", 127), ("/etc", 126), ("/etc/passwd", 126)]
+)
+def test_a_command_that_cannot_start_has_docker_s_status_and_leaves_a_created_container(
+    hidden: Lstore, runtime: str, command: str, status: int
+) -> None:
+    done = hidden.call("run", "--name", "none", "--runtime", runtime, "busybox", command)
+
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr.startswith(f"lstore: {runtime} cannot start the container: ")
+    state = hidden.inspect("none", "{{json .State}}")
+    assert isinstance(state, dict)
+    assert (state["Status"], state["ExitCode"]) == ("created", status)
+    assert (processes_of(hidden), groups_of(hidden)) == ([], [])
+
+
+def test_a_command_that_ends_with_1_is_no_failure_to_start(hidden: Lstore, runtime: str) -> None:
+    done = hidden.call("run", "--rm", "--runtime", runtime, "busybox", "sh", "-c", "echo executable; exit 1")
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "executable\n", "")
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("cgroups in hybrid mode not supported, drop all controllers from cgroupv2", 125),
+        ("mount `/no/such` to `/x`: No such file or directory", 125),
+        ("", 125),
+        (
+            'runc run failed: unable to start container process: exec: "x": stat x: no such file or directory',
+            127,
+        ),
+        ("open executable: Permission denied", 126),
+    ],
+)
+def test_only_what_a_runtime_says_of_the_command_is_the_command_s_fault(message: str, status: int) -> None:
+    assert failure("runc", message).exit_status == status
 
 
 def test_files_go_in_and_out(hidden: Lstore, box: str, tmp_path: Path) -> None:
