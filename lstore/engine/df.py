@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from layerstore.build.cache import BuildCache
 from layerstore.disk.trees import Meter
-from layerstore.oci.digest import Digest
 from layerstore.snapshot.chain import chain_id
-from layerstore.snapshot.views import open_views
 from layerstore.store.gc import Plan
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import plan
-from lstore.engine.containers.users import User, users
+from lstore.engine.uses import Uses, uses_of
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -60,28 +58,8 @@ def disk_usage(engine: "Engine") -> DiskUsage:
     with store.locked():
         leftover = plan(store, engine.snapshotter, with_ingests=True)
         images = catalog.images(store, store.refs.read())
-        uses = _Uses(
-            users(engine.layout.containers),
-            frozenset(view.id for view in open_views(store.layout).mounted()),
-            frozenset(BuildCache(store.layout).held_stacks()),
-        )
+        uses = uses_of(store)
     return _Survey(engine, leftover, images, uses).usage()
-
-
-@dataclass(frozen=True, slots=True)
-class _Uses:
-    """What stands on images: containers, the ids that are mounted, the stacks that builds at work read."""
-
-    containers: tuple[User, ...]
-    mounted: frozenset[str]
-    building: frozenset[tuple[Digest, ...]]
-
-    def containers_of(self, image: Image) -> int:
-        return sum(user.image_id == str(image.id) for user in self.containers)
-
-    def is_active(self, image: Image) -> bool:
-        is_built_on = image.config is not None and image.config.diff_ids in self.building
-        return is_built_on or str(image.id) in self.mounted or self.containers_of(image) > 0
 
 
 class _Survey:
@@ -92,7 +70,7 @@ class _Survey:
         engine: "Engine",
         leftover: Plan,
         images: tuple[Image, ...],
-        uses: _Uses,
+        uses: Uses,
     ) -> None:
         self._layout = engine.store.layout
         self._driver = engine.driver_choice.driver.name

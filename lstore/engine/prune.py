@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from layerstore.errors import UsageError
-from layerstore.oci.digest import Digest
 from layerstore.store.gc import Plan, mark
 from layerstore.store.prune import plan_prune
 from layerstore.store.refs import Ref
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
-from lstore.engine.collect import held_stacks, plan
+from lstore.engine.collect import plan
 from lstore.engine.containers.prune import prune_containers
 from lstore.engine.containers.upkeep import sweep
 from lstore.engine.images import parse_moment, select
 from lstore.engine.remove import Deleted, Untagged, events_of
+from lstore.engine.uses import uses_of
 from runner.container import rfc3339
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PruneRequest:
-    """Which images may go: the nameless ones, or with `all_unused` all that no container stands on.
+    """Which images may go: the nameless ones, or with `all_unused` all that no container was made of.
 
     Of these only those that pass `filters` (until, label, label!), and were last used before `unused_since`;
     with `keep_size`, in bytes, the least recently used ones until no more than that is left.
@@ -98,7 +98,10 @@ def _rfc3339(moment: datetime | None) -> str:
 def _doomed(
     engine: "Engine", request: PruneRequest, images: tuple[Image, ...], now: datetime
 ) -> tuple[Ref, ...]:
-    """The refs that go: an index only if all its images may."""
+    """The refs that go: an index only if all its images may.
+
+    An image of which a container was made stays, with every name; another one of the same layers does not.
+    """
     store = engine.store
     decided = plan_prune(
         store,
@@ -107,16 +110,12 @@ def _doomed(
         until=request.unused_since.timestamp() if request.unused_since is not None else None,
         keep_size=request.keep_size,
     )
-    stacks = held_stacks(store, engine.snapshotter)
+    uses = uses_of(store)
     chosen = {image.descriptor for image in select(images, request.filters, now)}
     kept = {
         ref
         for image in images
-        if image.descriptor not in chosen or _is_in_use(image, stacks)
+        if image.descriptor not in chosen or uses.is_active(image)
         for ref in image.refs
     }
     return tuple(ref for ref in decided.refs if ref not in kept)
-
-
-def _is_in_use(image: Image, stacks: set[tuple[Digest, ...]]) -> bool:
-    return image.config is not None and image.config.diff_ids in stacks

@@ -106,6 +106,36 @@ def test_a_system_prune_says_and_removes_stopped_containers_and_then_their_image
     lstore("rmi", "kept:1")
 
 
+@pytest.mark.parametrize("kind", ["running", "stopped"])
+def test_a_prune_of_all_images_spares_those_that_containers_were_made_of_not_those_with_the_same_layers(
+    lstore: Lstore, image: str, kind: str
+) -> None:
+    """As docker does (moby, daemon/containerd/image_prune.go), which goes by the image, too."""
+    begin(lstore, kind)
+    layers = lstore("inspect", "--type", "image", "--format", "{{json .RootFS.Layers}}", "mine:1")
+    twin = lstore("commit", "-c", "ENV TWIN=1", "source", "twin:1")
+    assert lstore("inspect", "--format", "{{json .RootFS.Layers}}", "twin:1") == layers
+    lstore("tag", "mine:1", "mine:2")
+
+    told = lstore("image", "prune", "-af").splitlines()
+
+    assert {"untagged: twin:1", f"deleted: {twin}"} <= set(told)
+    assert sorted(names(lstore)) == ["busybox:latest", "mine:1", "mine:2"]
+    lstore("rm", "-f", "user")
+    lstore("image", "prune", "-af")
+    assert names(lstore) == ["busybox:latest"]
+
+
+def test_a_prune_of_all_images_spares_what_is_mounted(lstore: Lstore, image: str, tmp_path: Path) -> None:
+    lstore("mount", "mine:1", str(tmp_path))
+
+    lstore("image", "prune", "-af")
+    kept = names(lstore)
+    lstore("umount", str(tmp_path))
+
+    assert sorted(kept) == ["busybox:latest", "mine:1"]
+
+
 def test_disk_usage_counts_images_that_containers_or_mounts_use(
     lstore: Lstore, image: str, tmp_path: Path
 ) -> None:
