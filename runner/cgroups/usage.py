@@ -16,14 +16,13 @@ _NO_LIMIT = 1 << 62
 class Usage(Value):
     """Nanoseconds of processor time; bytes of memory, of reads and of writes; 0 where nothing tells.
 
-    `memory` leaves out file pages that could go at once, as docker does. A limit is None where there is none.
+    `memory` leaves out file pages that could go at once, as docker does; its limit is None where there is none.
     """
 
     cpu: int = 0
     memory: int = 0
     memory_limit: int | None = None
     processes: int = 0
-    processes_limit: int | None = None
     read: int = 0
     written: int = 0
 
@@ -49,7 +48,6 @@ def _version1(group: Group) -> Usage:
         memory=max((_number(read(memory, "memory.usage_in_bytes")) or 0) - reclaimable, 0),
         memory_limit=_number(read(memory, "memory.limit_in_bytes")),
         processes=_number(read(pids, "pids.current")) or 0,
-        processes_limit=_number(read(pids, "pids.max")),
         read=reads,
         written=writes,
     )
@@ -71,7 +69,6 @@ def _version2(group: Group) -> Usage:
         memory=max((_number(read(memory, "memory.current")) or 0) - reclaimable, 0),
         memory_limit=_number(read(memory, "memory.max")),
         processes=_number(read(pids, "pids.current")) or 0,
-        processes_limit=_number(read(pids, "pids.max")),
         read=reads,
         written=writes,
     )

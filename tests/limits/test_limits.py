@@ -225,7 +225,7 @@ def test_usage_is_what_was_used(containers: Containers) -> None:
     cgroups.remove(str(containers.made[-1] / "state"))
 
     assert 30 * MEBI <= usage.memory < 128 * MEBI
-    assert (usage.memory_limit, usage.processes_limit) == (128 * MEBI, 50)
+    assert usage.memory_limit == 128 * MEBI
     assert usage.processes >= 2
     assert usage.cpu > 0
 
@@ -239,12 +239,13 @@ def test_limits_change_while_the_container_runs(containers: Containers) -> None:
         group = group_of(containers)
         group.change(Limits(memory=128 * MEBI, pids=7))
         usage = cgroups.measure(group)
+        processes = Path(group.directory("pids") or "", "pids.max").read_text()
         group.change(Limits(memory=16 * MEBI, memory_swap=16 * MEBI))
         smaller = cgroups.measure(group)
         launcher.kill()
     cgroups.remove(str(containers.made[-1] / "state"))
 
-    assert (usage.memory_limit, usage.processes_limit) == (128 * MEBI, 7)
+    assert (usage.memory_limit, processes) == (128 * MEBI, "7\n")
     assert smaller.memory_limit == 16 * MEBI
 
 
