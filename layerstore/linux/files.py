@@ -27,9 +27,15 @@ CLOSE_RANGE_CLOEXEC = 0x4
 LAST_FD = 0xFFFFFFFF
 
 FICLONE = 0x40049409
+FS_IOC_GETFLAGS = 0x80086601
+FS_IOC_SETFLAGS = 0x40086602
+FS_TOPDIR_FL = 0x00020000
 
 # openat2(2) gives EAGAIN when a rename anywhere races with a lookup through "..", and asks for a retry.
 _RACE_RETRIES = 128
+
+# The kernel reads and writes an int, whatever the request's number says of a long (ioctl_iflags(2), "BUGS").
+_FLAGS = struct.Struct("i4x")
 
 _openat2 = numbered("openat2", 437, c_int, c_char_p, c_char_p, c_size_t)
 _renameat2 = libc("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
@@ -68,6 +74,22 @@ def ficlone(dest_fd: int, src_fd: int) -> None:
         fcntl.ioctl(dest_fd, FICLONE, src_fd)
     except OSError as error:
         raise OSError(error.errno, f"ioctl FICLONE: {error.strerror}") from error
+
+
+def fs_ioc_getflags(fd: int) -> int:
+    """ioctl_iflags(2) FS_IOC_GETFLAGS: the inode flags, of FS_*_FL."""
+    try:
+        return int(_FLAGS.unpack(fcntl.ioctl(fd, FS_IOC_GETFLAGS, bytes(_FLAGS.size)))[0])
+    except OSError as error:
+        raise OSError(error.errno, f"ioctl FS_IOC_GETFLAGS: {error.strerror}") from error
+
+
+def fs_ioc_setflags(fd: int, flags: int) -> None:
+    """ioctl_iflags(2) FS_IOC_SETFLAGS: the inode has exactly these flags, where the file system knows them."""
+    try:
+        fcntl.ioctl(fd, FS_IOC_SETFLAGS, _FLAGS.pack(flags))
+    except OSError as error:
+        raise OSError(error.errno, f"ioctl FS_IOC_SETFLAGS: {error.strerror}") from error
 
 
 def close_range(first: int, last: int = LAST_FD, flags: int = 0) -> None:

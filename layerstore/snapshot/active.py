@@ -25,7 +25,7 @@ def make_active(path: str, parent: bytes, root: RootAttributes | tuple[int, int,
     mode, uid, gid = root
     upper = os.path.join(path, "upper")
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _make_home(os.path.dirname(path))
         os.mkdir(path, 0o711)
         with open(os.path.join(path, PARENT), "wb") as stream:
             stream.write(parent)
@@ -37,6 +37,15 @@ def make_active(path: str, parent: bytes, root: RootAttributes | tuple[int, int,
         raise Conflict(f"snapshot {os.path.basename(path)!r} exists already") from error
     except OSError as error:
         raise storage_error(error, f"prepare snapshot {path}") from error
+
+
+def _make_home(path: str) -> None:
+    if os.path.isdir(path):
+        return
+    from layerstore.disk.placement import spread  # noqa: PLC0415 - once in the life of a store
+
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    spread(path)
 
 
 def stack_at(path: str, view: MountStack) -> MountStack:
