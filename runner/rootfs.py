@@ -131,8 +131,13 @@ def _mount(root: int, mount: Mount, tree: int | None) -> None:
 
 
 def attach_shm(root: int, tree: int) -> None:
-    """Attach the detached mount `tree` at /dev/shm inside `root`, and close it. Raises `LaunchError`."""
+    """Attach the detached mount `tree` at /dev/shm inside `root`, and close it. Raises `LaunchError`.
+
+    The host's may let device nodes and programs work: not here.
+    """
     with Doing("mount /dev/shm"):
+        safe = linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV | linux.MOUNT_ATTR_NOEXEC
+        linux.mount_setattr(tree, "", linux.AT_EMPTY_PATH, attr_set=safe)
         point = make_directory(root, "dev/shm")
         attach_at(tree, point)
         os.close(tree)

@@ -389,6 +389,17 @@ def test_the_host_s_namespaces_are_shared_where_asked(store: Path) -> None:
     assert hostname == os.uname().nodename
 
 
+def test_the_host_s_shared_memory_gives_no_device(store: Path) -> None:
+    node = f"/dev/shm/lstore-test-{os.urandom(4).hex()}"
+    script = f"mknod {node} c 1 5; (: < {node}) 2> /dev/null && echo open; rm {node};"
+    script += "grep ' /dev/shm ' /proc/self/mountinfo"
+
+    output = sh(store, ["--ipc", "host"], script)
+
+    options = output.split()[5].split(",")
+    assert {"nosuid", "nodev", "noexec"} <= set(options), output
+
+
 def test_nothing_is_left_of_a_container_in_the_host_s_pid_namespace(store: Path) -> None:
     marker = str(int.from_bytes(os.urandom(3)) + 10**6)
 
