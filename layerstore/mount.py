@@ -34,13 +34,15 @@ class MountStack(Value):
 
     Without `upper` and `work` the stack is a read-only view. `userxattr` makes overlayfs keep its
     marks in ``user.overlay.*``, as an unprivileged mount must (Linux ``Documentation/filesystems/
-    overlayfs.rst``).
+    overlayfs.rst``). Where `is_volatile`, what is written is worth nothing after a crash of the machine, and is
+    never synced: neither when a process asks for it, nor, with the whole file system, when the stack is unmounted.
     """
 
     lowers: tuple[Lower, ...]
     upper: str | None = None
     work: str | None = None
     userxattr: bool = False
+    is_volatile: bool = False
 
     @property
     def is_read_only(self) -> bool:

@@ -50,7 +50,7 @@ def test_a_value_prints_as_it_is_written_and_copies() -> None:
     stack = MountStack((Directory("/l"),), "/u", "/w")
 
     assert repr(stack) == (
-        "MountStack(lowers=(Directory(path='/l'),), upper='/u', work='/w', userxattr=False)"
+        "MountStack(lowers=(Directory(path='/l'),), upper='/u', work='/w', userxattr=False, is_volatile=False)"
     )
     assert copy.deepcopy(stack) == stack
 

@@ -181,6 +181,8 @@ def _finish(context: int, stack: MountStack) -> int:
         linux.fsconfig_set_string(context, key, value)
     if stack.userxattr:
         linux.fsconfig_set_flag(context, "userxattr")
+    if stack.is_volatile:
+        linux.fsconfig_set_flag(context, "volatile")
     create(context)
     return linux.fsmount(context, linux.MOUNT_ATTR_RDONLY if stack.is_read_only else 0)
 
@@ -237,6 +239,8 @@ def _overlay_joined(stack: MountStack, lowers: Sequence[str], staging: int) -> i
         options += ["upperdir=u", "workdir=w"]
     if stack.userxattr:
         options.append("userxattr")
+    if stack.is_volatile:
+        options.append("volatile")
     os.mkdir("m", dir_fd=staging)
     linux.unshare(linux.CLONE_FS)
     before = os.open(".", os.O_PATH | os.O_CLOEXEC)

@@ -70,6 +70,12 @@ def test_symlinks_in_the_image_lead_copies_inside_it(builder: Builder) -> None:
     assert tree["link"][0] == "SYMLINK"
 
 
+def test_steps_wait_for_no_disk(builder: Builder) -> None:
+    image = builder.image("FROM busybox\nRUN grep ' / / ' /proc/self/mountinfo | head -n 1 > /root-mount")
+
+    assert builder.read(image, "root-mount").rstrip().endswith("volatile")
+
+
 def test_run_mounts_show_what_they_say_and_leave_nothing(builder: Builder) -> None:
     text = """
         FROM busybox AS other

@@ -116,6 +116,22 @@ def test_every_way_stacks_image_and_directory_and_keeps_changes_apart(
 
 @pytest.mark.root
 @pytest.mark.parametrize("probe", WAYS, ids=lambda probe: f"{probe.lowers}-{probe.erofs_from_files}")
+@pytest.mark.parametrize("is_volatile", [True, False])
+def test_only_a_volatile_stack_syncs_nothing(
+    is_volatile: bool, probe: Probe, base: Path, target: Path, writable: tuple[str, str]
+) -> None:
+    stack = MountStack((Directory(str(base)),), *writable, is_volatile=is_volatile)
+
+    def body() -> None:
+        attach(stack, str(target), probe=probe)
+        (mount,) = mounts_below(target)
+        assert mount.endswith("volatile") == is_volatile  # "volatile", in newer kernels "fsync=volatile"
+
+    in_mount_namespace(body)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("probe", WAYS, ids=lambda probe: f"{probe.lowers}-{probe.erofs_from_files}")
 def test_a_view_of_several_directories_is_read_only(
     probe: Probe, base: Path, top: Path, target: Path
 ) -> None:

@@ -149,7 +149,7 @@ class StepRoot:
         upper, work = (os.path.join(self._state, f"{kind}-{number}") for kind in ("upper", "work"))
         for path in (upper, work):
             os.mkdir(path, 0o755)
-        return MountStack(stack.lowers, upper, work, stack.userxattr)
+        return MountStack(stack.lowers, upper, work, stack.userxattr, is_volatile=True)
 
     def _secret(self, number: int, secret: SecretSource, attributes: int) -> int:
         """The secret's file, in a tmpfs of its own that has a name only in this mount namespace."""
