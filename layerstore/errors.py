@@ -232,6 +232,20 @@ class LaunchError(LstoreError):
         self.exit_status = exit_status
 
 
+def kind_of(code: str) -> type[LstoreError]:
+    """The class of that code, for an error that another process told of by code, message and hint.
+
+    `LstoreError` itself where there is none, or where it takes more than these.
+    """
+    pending: list[type[LstoreError]] = [LstoreError]
+    while pending:
+        kind = pending.pop()
+        if kind.code == code and kind not in (DockerfileError, StepFailed):
+            return kind
+        pending += kind.__subclasses__()
+    return LstoreError
+
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 

@@ -2,9 +2,13 @@
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from layerstore.errors import UsageError
 from layerstore.snapshot.driver import Driver
+
+if TYPE_CHECKING:
+    from layerstore.snapshot.mapped import IdMapper
 
 EROFS = "erofs"
 DIRECTORY = "directory"
@@ -20,25 +24,30 @@ class DriverChoice:
 
 
 def choose_driver(
-    name: str | None, *, uid: int | None = None, filesystems: str | None = None
+    name: str | None,
+    *,
+    uid: int | None = None,
+    filesystems: str | None = None,
+    ids: "IdMapper | None" = None,
 ) -> DriverChoice:
     """The driver called `name`, or the best one here where it is None. Raises `UsageError` for an unknown name.
 
-    `uid` and `filesystems` (the text of ``/proc/filesystems``) default to this process's.
+    `uid` and `filesystems` (the text of ``/proc/filesystems``) default to this process's. `ids` are what an
+    ordinary user has beside their own.
     """
     if name is not None:
-        return DriverChoice(_driver(name), "asked for")
+        return DriverChoice(_driver(name, ids), "asked for")
     user = os.geteuid() if uid is None else uid
     if user != 0:
         reason = "an ordinary user cannot mount EROFS, and unpacks layers instead"
-        return DriverChoice(_driver(DIRECTORY), reason)
+        return DriverChoice(_driver(DIRECTORY, ids), reason)
     known = _read_filesystems() if filesystems is None else filesystems
     if "erofs" not in known.split() and not _can_load_erofs():
         return DriverChoice(_driver(DIRECTORY), "this kernel has no EROFS")
     return DriverChoice(_driver(EROFS), "the kernel mounts layers without unpacking them")
 
 
-def _driver(name: str) -> Driver:
+def _driver(name: str, ids: "IdMapper | None" = None) -> Driver:
     """The driver called `name`; of the others nothing is imported. Raises `UsageError`."""
     if name == EROFS:
         from layerstore.snapshot.erofs import ErofsDriver  # noqa: PLC0415 - see above
@@ -47,7 +56,7 @@ def _driver(name: str) -> Driver:
     if name == DIRECTORY:
         from layerstore.snapshot.directory import DirectoryDriver  # noqa: PLC0415 - see above
 
-        return DirectoryDriver()
+        return DirectoryDriver(ids=ids)
     raise UsageError(f"there is no driver {name!r}, only {' and '.join(NAMES)}")
 
 

@@ -3,7 +3,8 @@
     DIRECTORY/fs       the merged root filesystem
     DIRECTORY/layers   the names of its layers, bottom first, one a line
 
-Works as root, as root of a user namespace and as an ordinary user, each as far as `Ownership` says. Stacks
+Works as root, as root of a user namespace and as an ordinary user, each as far as `Ownership` says. With
+subordinate ids an ordinary user unpacks in a process that is root among them (`layerstore.snapshot.mapped`). Stacks
 that begin with the same layers share the inodes of the files that those layers gave both.
 """
 
@@ -12,6 +13,7 @@ import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from layerstore.disk.trees import sync_tree
 from layerstore.errors import storage_error
 from layerstore.layer.apply import Base, Contents, apply_tree, contents_of
 from layerstore.layer.descent import DIRECTORY_FLAGS
@@ -21,6 +23,7 @@ from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Tree
 from layerstore.mount import Directory, Lower
 from layerstore.snapshot.driver import RootAttributes
+from layerstore.snapshot.mapped import IdMapper, assemble_mapped
 
 NAME = "directory"
 _FS = "fs"
@@ -30,12 +33,23 @@ _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class DirectoryDriver:
-    """Unpacks with the `ownership` that is given, or else with the one that this process has."""
+    """Unpacks with the `ownership` that is given, or else as root among `ids`, or as this process can."""
 
     name = NAME
 
-    def __init__(self, ownership: Ownership | None = None) -> None:
-        self._ownership = ownership or Ownership.of_process()
+    def __init__(self, ownership: Ownership | None = None, ids: IdMapper | None = None) -> None:
+        self._ids = ids
+        self._ownership = ownership or (Ownership.of_process() if ids is None else Ownership.MAPPED)
+
+    @property
+    def home(self) -> str:
+        """One for each set of ids, since what is unpacked with others has other owners."""
+        return NAME if self._ids is None else f"{NAME}-{self._ids.name}"
+
+    @property
+    def keeps_owners(self) -> bool:
+        """Unless there is one owner alone."""
+        return self._ownership is not Ownership.IGNORED
 
     @property
     def needs_userxattr(self) -> bool:
@@ -44,12 +58,16 @@ class DirectoryDriver:
 
     def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
         """Unpack; what `parent` has unpacked already is linked. Raises what `Tree.apply` and `apply_tree` raise."""
+        if self._ids is not None:
+            assemble_mapped(self._ids, list(layers), directory, parent)
+            return
         names = [os.path.basename(layer) for layer in layers]
         try:
             with ExitStack() as opened:
                 self._unpack(layers, directory, _Parent.open(parent, names, opened), opened)
             with open(os.path.join(directory, _LAYERS), "x", encoding="utf-8") as stream:
                 stream.writelines(f"{name}\n" for name in names)
+            sync_tree(directory)
         except OSError as error:
             raise storage_error(error, f"unpack layers to {directory}") from error
 
@@ -58,11 +76,16 @@ class DirectoryDriver:
         return (Directory(os.path.join(directory, _FS)),)
 
     def root(self, layers: Sequence[str], directory: str) -> RootAttributes:
-        """As the directory has them. Raises `StorageError`."""
+        """As the directory has them; root's where it is another's whom this user cannot give a directory to.
+
+        Raises `StorageError`.
+        """
         try:
             status = os.stat(os.path.join(directory, _FS), follow_symlinks=False)
         except OSError as error:
             raise storage_error(error, f"read {directory}") from error
+        if self._ids is not None:
+            return RootAttributes(stat.S_IMODE(status.st_mode), os.geteuid(), os.getegid())
         return RootAttributes(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
     def _unpack(

@@ -27,6 +27,16 @@ class Driver(Protocol):
         ...
 
     @property
+    def home(self) -> str:
+        """The directory below ``snapshots/`` of what it assembles: what another one has is of no use to it."""
+        ...
+
+    @property
+    def keeps_owners(self) -> bool:
+        """Whether files in its stacks have the owners that the layers say."""
+        ...
+
+    @property
     def needs_userxattr(self) -> bool:
         """Whether its stacks are mounted by an unprivileged overlayfs, with marks in ``user.overlay.*``."""
         ...
@@ -35,7 +45,7 @@ class Driver(Protocol):
         """Write into the empty `directory` what a stack of these layer directories, bottom first, needs.
 
         `parent` is the directory assembled before for all but some of the topmost layers, where there is
-        one: what it has may be shared, not changed. Raises `InvalidLayer`, `StorageError`.
+        one: what it has may be shared, not changed. Durable at the end. Raises `InvalidLayer`, `StorageError`.
         """
         ...
 

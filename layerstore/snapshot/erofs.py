@@ -4,6 +4,7 @@ import mmap
 import os
 from collections.abc import Sequence
 
+from layerstore.disk.trees import sync_tree
 from layerstore.errors import storage_error
 from layerstore.layer.index import IndexReader
 from layerstore.layer.merge import layer_facts, merge_layers
@@ -17,13 +18,15 @@ NAME = "erofs"
 class ErofsDriver:
     """Stacks of any number of layers are one EROFS, so overlayfs sees a single lower."""
 
-    name = NAME
+    name = home = NAME
+    keeps_owners = True
     needs_userxattr = False
 
     def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
         """Write the merged index, unless one layer's own will do: it may hide nothing, and must lack nothing."""
         if len(layers) > 1 or any(not layer_facts(layer).stands_alone for layer in layers):
             merge_layers(layers, os.path.join(directory, INDEX))
+        sync_tree(directory)
 
     def lowers(self, layers: Sequence[str], directory: str) -> tuple[Lower, ...]:
         """One image over the tars, in the order of the layers."""

@@ -1,6 +1,6 @@
 """Snapshots: committed ones named by chain id, active ones by key. Stage "snapshot" of docs/flow.md.
 
-    ROOT/snapshots/DRIVER/ALGORITHM-HEX/   what the driver assembled for the stack of that chain id
+    ROOT/snapshots/HOME/ALGORITHM-HEX/     what the driver assembled for the stack of that chain id
     ROOT/snapshots/active/KEY/             upper, work, and parent: what can be written
 
 A committed snapshot is derived from its layers and can be made again at any time. It appears by one
@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import move
-from layerstore.disk.trees import remove_tree, remove_trees, sync_tree
+from layerstore.disk.trees import remove_tree, remove_trees
 from layerstore.errors import InvalidInput, NotFound, StoreDamaged, storage_error
 from layerstore.mount import MountStack
 from layerstore.oci.config import ImageConfig
@@ -93,7 +93,6 @@ class Snapshotter:
             os.makedirs(self._home(), mode=0o700, exist_ok=True)
             with staged(self._store.layout) as made:
                 self.driver.assemble(self._layers(diff_ids), made, self._nearest(diff_ids))
-                sync_tree(made)
                 _ASSEMBLED.reach()
                 self._commit(made, path)
         except OSError as error:
@@ -139,8 +138,13 @@ class Snapshotter:
         return (self._committed(diff_ids), *self._layers(diff_ids))
 
     def mounts(self, key: str) -> MountStack:
-        """The stack of the active snapshot `key`. Raises `NotFound`."""
-        return stack_at(self._active(key), self.view(self.parent(key)))
+        """The stack of the active snapshot `key`; what it stands on is made where the driver has it not.
+
+        Raises `NotFound`, `InvalidLayer`, `StorageError`.
+        """
+        parent = self.parent(key)
+        self._assemble(parent)
+        return stack_at(self._active(key), self.view(parent))
 
     def remove(self, key: str) -> None:
         """Remove the active snapshot `key` with all that was written to it. Idempotent."""
@@ -195,7 +199,7 @@ class Snapshotter:
         return [self._store.layers.path(each) for each in diff_ids]
 
     def _home(self) -> str:
-        return os.path.join(self._store.layout.snapshots, self.driver.name)
+        return os.path.join(self._store.layout.snapshots, self.driver.home)
 
     def _committed(self, diff_ids: Sequence[Digest]) -> str:
         chain = chain_id(diff_ids)

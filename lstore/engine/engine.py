@@ -6,11 +6,13 @@ heavy is imported before it is needed (design.md, promise 8).
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from functools import cached_property
 from types import MappingProxyType
 
+from layerstore.disk.removal import remove_others_with
 from layerstore.errors import UsageError
 from layerstore.progress import SILENT
 from layerstore.store.layout import Layout
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from layerstore.oci.platform import Platform
     from layerstore.progress import Progress
     from layerstore.snapshot.choice import DriverChoice
+    from layerstore.snapshot.mapped import IdMapper
     from layerstore.snapshot.snapshotter import Snapshotter
     from layerstore.store.store import Store
     from layerstore.tasks import Cancellation
@@ -45,6 +48,8 @@ class Engine:
         self.driver = driver
         self.config = config
         self.environment = environment
+        if os.geteuid() != 0:
+            remove_others_with(_remove_as_their_owners)
 
     @cached_property
     def platform(self) -> Platform:
@@ -68,11 +73,20 @@ class Engine:
         return open_store(self.root, self.platform)
 
     @cached_property
+    def ids(self) -> IdMapper | None:
+        """The ids that an ordinary user has beside their own, if any."""
+        if os.geteuid() == 0:
+            return None
+        from lstore.engine.subordinate import subordinate_ids
+
+        return subordinate_ids()
+
+    @cached_property
     def driver_choice(self) -> DriverChoice:
         """Which driver is used, and why. Raises `UsageError`, `MissingFeature`."""
         from layerstore.snapshot.choice import choose_driver
 
-        return choose_driver(self.driver)
+        return choose_driver(self.driver, ids=self.ids)
 
     @cached_property
     def snapshotter(self) -> Snapshotter:
@@ -90,6 +104,17 @@ class Engine:
 
         with open_client(self.config, self.environment, progress, cancellation) as client:
             yield client
+
+
+def _remove_as_their_owners(path: str) -> None:
+    """Raises ``PermissionError`` where the user has no ids that could own it, `StorageError`, `LaunchError`."""
+    from layerstore.snapshot.mapped import remove_mapped
+    from lstore.engine.subordinate import subordinate_ids
+
+    ids = subordinate_ids()
+    if ids is None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    remove_mapped(ids, path)
 
 
 def default_root(uid: int, environment: Mapping[str, str]) -> str:

@@ -147,8 +147,8 @@ class Site:
 
     @property
     def keeps_owners(self) -> bool:
-        """Whether the files of unpacked layers have their own owners, as only root can give them."""
-        return not self.engine.driver_choice.driver.needs_userxattr
+        """Whether the files of unpacked layers have their own owners."""
+        return self.engine.driver_choice.driver.keeps_owners
 
     def owners(self, root: Root) -> tuple[str, ...] | None:
         """The directories of the layers of `root`, where its files have lost their owners."""

@@ -113,15 +113,9 @@ def _answer(ours: socket.socket, cancellation: Cancellation) -> bytes:
 
 def _error(code: str, message: str, hint: str | None, status: int) -> LstoreError:
     """The error that a process told of, as far as its class takes nothing more than these."""
-    error = _kinds().get(code, LstoreError)(message, hint=hint)
+    error = errors.kind_of(code)(message, hint=hint)
     error.exit_status = status
     return error
-
-
-def _kinds() -> dict[str, type[LstoreError]]:
-    classes = (each for each in vars(errors).values() if isinstance(each, type))
-    plain = (each for each in classes if each is not errors.DockerfileError)
-    return {each.code: each for each in plain if issubclass(each, LstoreError)}
 
 
 def _exactly(stream: socket.socket, size: int) -> bytes:

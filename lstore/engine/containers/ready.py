@@ -60,7 +60,8 @@ class _Kept(Value):
 
 def words(engine: Engine, request: ContainerRequest) -> tuple[str, ...]:
     """Everything that an image is found by, and its snapshot."""
-    return request.image, str(request.platform or ""), engine.driver or ""
+    ids = "" if engine.ids is None else engine.ids.name
+    return request.image, str(request.platform or ""), engine.driver or "", ids
 
 
 def refs_now(engine: Engine) -> tuple[int, ...]:

@@ -1,0 +1,67 @@
+"""The process that `layerstore.snapshot.mapped` starts: root of a user namespace, for one call.
+
+Says "ready" when the namespace is there, waits for its ids and for what to do, one JSON array, and answers
+"done", or the code, message and hint of an error as JSON.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+from layerstore import linux
+from layerstore.disk.removal import remove_tree
+from layerstore.errors import LstoreError, MissingFeature, storage_error
+from layerstore.layer.ownership import Ownership
+from layerstore.linux import signals
+from layerstore.snapshot.directory import DirectoryDriver
+
+
+def main() -> int:
+    """Its exit status."""
+    try:
+        linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
+        _enter()
+        _say("ready\n")
+        call: list[Any] = json.loads(sys.stdin.buffer.read() or b"[]")
+        _perform(call)
+    except LstoreError as error:
+        _say(json.dumps([error.code, error.message, error.hint]))
+        return 1
+    _say("done")
+    return 0
+
+
+def _enter() -> None:
+    try:
+        linux.unshare(linux.CLONE_NEWUSER)
+    except OSError as error:
+        raise MissingFeature(
+            f"cannot create a user namespace: {(error.strerror or '').lower()}",
+            hint="sysctl user.max_user_namespaces",
+        ) from error
+
+
+def _perform(call: list[Any]) -> None:
+    match call:
+        case ["assemble", list(layers), str(directory), str() | None as parent]:
+            try:
+                DirectoryDriver(Ownership.MAPPED).assemble(layers, directory, parent)
+            except BaseException:
+                _remove(directory)  # the caller could not
+                raise
+        case ["remove", str(path)]:
+            _remove(path)
+        case _:
+            raise LstoreError("nothing to do: the process that called has ended")
+
+
+def _remove(path: str) -> None:
+    try:
+        remove_tree(path)
+    except OSError as error:
+        raise storage_error(error, f"remove {path}") from error
+
+
+def _say(text: str) -> None:
+    os.write(1, text.encode())
