@@ -40,6 +40,12 @@ def mask(names: frozenset[str]) -> int:
     return bits
 
 
+def held(names: frozenset[str]) -> frozenset[str]:
+    """Those of `names` that the calling thread is permitted: what `keep` would leave of them."""
+    _, permitted, _ = linux.capget()
+    return frozenset(name for name in names if permitted >> NAMES.index(name) & 1)
+
+
 def drop_bounding(kept: int) -> None:
     """Take every capability outside `kept` from the bounding set, those newer than `NAMES` too.
 

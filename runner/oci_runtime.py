@@ -2,10 +2,10 @@
 
 The runtime is our child as the container's first process otherwise is, in a mount namespace of its own where the
 root filesystem is mounted. It has a bundle in the container's state directory. Limits are those of our own control
-group, which the runtime and all that it starts are in, so the bundle says nothing of them. It writes down the
-container's first process, by which everything else goes: exec, cp, stats, health checks; where it ends without
-having done so, its log says why. A terminal is one of the host's, on which the runtime carries the container's own
-to and fro.
+group, which the runtime and all that it starts are in, so the bundle says nothing of them; nor of capabilities
+that we lack ourselves, for which runc would start nothing. It writes down the container's first process, by which
+everything else goes: exec, cp, stats, health checks; where it ends without having done so, its log says why. A
+terminal is one of the host's, on which the runtime carries the container's own to and fro.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from layerstore.errors import (
 )
 from layerstore.linux import signals
 from layerstore.value import Value
-from runner import cgroups, console, device_rules
+from runner import capabilities, cgroups, console, device_rules
 from runner.bundle import writing
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
@@ -168,9 +168,9 @@ def failure(name: str, message: str) -> LaunchError:
 
 
 def _limits(spec: ProcessSpec) -> Limits:
-    """What our own group enforces. runc confines devices in the group that it makes below."""
+    """What our own group enforces. runc confines devices in the group that it makes below, and needs them above."""
     if spec.runtime == "runc" or spec.confinement.is_privileged:
-        return spec.limits
+        return spec.limits.but({"device_rules": None})
     return spec.limits.but({"device_rules": device_rules.allowing(spec.confinement.devices)})
 
 
@@ -211,8 +211,9 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
     with Doing("enter the container's control group"):
         if begun.group is not None:
             begun.group.enter()  # not before: it confines devices, and mounting an image may need some
-    unlimited = ProcessSpec(**{**vars(begun.spec), "limits": Limits()})
-    writing.write(state, unlimited, around.network, has_terminal=has_terminal, size=around.stdio.size)
+    ours = {"limits": Limits(), "capabilities": capabilities.held(begun.spec.capabilities)}
+    spec = ProcessSpec(**{**vars(begun.spec), **ours})
+    writing.write(state, spec, around.network, has_terminal=has_terminal, size=around.stdio.size)
     command = _command(begun.path, begun.spec.runtime, state)
     if channel.is_launcher_alive():
         try:

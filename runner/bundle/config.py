@@ -49,6 +49,14 @@ class Bundled(Value):
 def render(bundled: Bundled) -> bytes:
     """The file's bytes. Raises `MissingFeature` for what a bundle cannot say, ``OSError`` for a device that is gone."""
     spec, confinement = bundled.spec, bundled.spec.confinement
+    if spec.has_init:
+        raise MissingFeature(
+            "cannot write a bundle with an init: there is none in it", hint="leave out --init"
+        )
+    if confinement.id_range is not None:
+        raise MissingFeature(
+            "cannot write a bundle with other ids inside than outside", hint="leave out --userns remap"
+        )
     document: dict[str, Json] = {
         "ociVersion": OCI_VERSION,
         "process": _process(bundled),

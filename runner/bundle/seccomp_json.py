@@ -64,6 +64,8 @@ def _default_rules(kept: frozenset[str]) -> list[Json]:
     rules.append(_rule(["socket"], deny, [condition(0, "EQ", seccomp.AF_VSOCK)]))
     if not may_make_namespaces:
         rules.append(_rule(["clone"], allow, [condition(0, "MASKED_EQ", seccomp.NEW_NAMESPACES, 0)]))
+        bits = [1 << place for place in range(32) if seccomp.NEW_NAMESPACES >> place & 1]
+        rules += [_rule(["clone"], deny, [condition(0, "MASKED_EQ", bit, bit)]) for bit in bits]
     return rules
 
 
