@@ -1,0 +1,22 @@
+"""The entry point, ``lstore`` and ``python -m lstore``."""
+
+import sys
+
+_STARTING = frozenset({"restart", "run", "start"})
+"""Commands that need a monitor. Where the word means something else, one starts in vain, and ends at once."""
+
+
+def main() -> None:
+    """Run the command that the process was given, and exit with its status."""
+    if not _STARTING.isdisjoint(sys.argv):
+        # First of all: its copy of this process is to be small, and what it imports comes on another processor.
+        from lstore.engine.containers.standby import call_up  # noqa: PLC0415
+
+        call_up()
+    from lstore.cli.main import main  # noqa: PLC0415
+
+    main()
+
+
+if __name__ == "__main__":
+    main()
