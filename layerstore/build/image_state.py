@@ -228,7 +228,7 @@ def _apply_runtime(state: ImageState, instruction: Instruction) -> ImageState:
             _check_signal(instruction.signal)
             return replace(state, stop_signal=instruction.signal)
         case Healthcheck():
-            return replace(state, healthcheck=_healthcheck(instruction))
+            return replace(state, healthcheck=healthcheck_of(instruction))
     return state
 
 
@@ -244,7 +244,8 @@ def _check_signal(text: str) -> None:
         raise InvalidInput(f"invalid signal: {text}")
 
 
-def _healthcheck(instruction: Healthcheck) -> Object:
+def healthcheck_of(instruction: Healthcheck) -> Object:
+    """What an image configuration says of it: docker's image-spec v1.2, ``Healthcheck``."""
     values: dict[str, Json] = {
         "Test": list(instruction.test),
         "Interval": instruction.interval,

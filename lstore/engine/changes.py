@@ -1,7 +1,7 @@
-"""Dockerfile instructions that change an image's defaults: ``import --change``, later ``commit --change``.
+"""Dockerfile instructions that change an image's defaults: ``import --change``, ``commit --change``.
 
-Only what docker allows there: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME,
-WORKDIR. Docker's "Dockerfile reference" has their forms.
+Only what docker allows there: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER,
+VOLUME, WORKDIR. Docker's "Dockerfile reference" has their forms.
 """
 
 import json
@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 
-from layerstore.errors import UsageError
+from layerstore.errors import LstoreError, UsageError
 from layerstore.oci.document import Json
 
 _SHELL = ("/bin/sh", "-c")
@@ -52,6 +52,8 @@ def _applied(config: Mapping[str, Json], word: str, argument: str) -> Config:
         case "VOLUME":
             volumes: Config = {each: {} for each in _words(argument)}
             return {"Volumes": {**_object(config.get("Volumes")), **volumes}}
+        case "HEALTHCHECK":
+            return {"Healthcheck": _healthcheck(argument)}
         case "ONBUILD":
             return {"OnBuild": [*_strings(config.get("OnBuild")), argument]}
         case "STOPSIGNAL":
@@ -63,6 +65,18 @@ def _applied(config: Mapping[str, Json], word: str, argument: str) -> Config:
                 "WorkingDir": posixpath.normpath(posixpath.join(_text(config.get("WorkingDir")), argument))
             }
     raise ValueError(f"{word} cannot change an image")
+
+
+def _healthcheck(argument: str) -> Config:
+    from layerstore.build.image_state import healthcheck_of
+    from layerstore.build.instruction import Healthcheck
+    from layerstore.build.parser import parse_trigger
+
+    try:
+        instruction = parse_trigger(f"HEALTHCHECK {argument}", "--change")
+    except LstoreError as error:
+        raise ValueError(error.message) from error
+    return dict(healthcheck_of(instruction)) if isinstance(instruction, Healthcheck) else {}
 
 
 def _command(argument: str) -> list[str]:

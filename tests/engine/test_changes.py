@@ -16,6 +16,12 @@ APPLIED: list[tuple[list[str], dict[str, Json]]] = [
     (['VOLUME ["/a", "/b c"]', "VOLUME /d"], {"Volumes": {"/a": {}, "/b c": {}, "/d": {}}}),
     (["WORKDIR /a", "WORKDIR b/../c"], {"WorkingDir": "/a/c"}),
     (["USER 1000:1000", "STOPSIGNAL SIGINT"], {"User": "1000:1000", "StopSignal": "SIGINT"}),
+    (
+        ['HEALTHCHECK --interval=50ms --retries=2 CMD ["a", "b"]'],
+        {"Healthcheck": {"Test": ["CMD", "a", "b"], "Interval": 50_000_000, "Retries": 2}},
+    ),
+    (["HEALTHCHECK CMD a | b"], {"Healthcheck": {"Test": ["CMD-SHELL", "a | b"]}}),
+    (["HEALTHCHECK NONE"], {"Healthcheck": {"Test": ["NONE"]}}),
     (["ONBUILD RUN make", "ONBUILD COPY . /"], {"OnBuild": ["RUN make", "COPY . /"]}),
 ]
 
@@ -43,6 +49,8 @@ def test_fields_that_no_change_names_stay() -> None:
         "ENV A=1 B",
         'ENV A="',
         "EXPOSE http",
+        "HEALTHCHECK a",
+        "HEALTHCHECK --interval=x CMD a",
         "EXPOSE 0",
         "EXPOSE 65536",
     ],

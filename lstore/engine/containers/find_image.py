@@ -6,6 +6,7 @@ from layerstore.content import read_document, read_manifest
 from layerstore.errors import NotFound, UnsupportedContent
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.manifest import Manifest
+from layerstore.oci.platform import best_match
 from layerstore.oci.reference import Reference
 from layerstore.snapshot.snapshotter import parent_document
 from lstore.engine import catalog
@@ -42,19 +43,30 @@ def make_ready(engine: Engine, request: ContainerRequest, progress: Progress) ->
 
 def find_image(engine: Engine, request: ContainerRequest, progress: Progress) -> tuple[Manifest, ImageConfig]:
     """Manifest and configuration of the image, pulled first where the policy says so."""
-    platform = request.platform or engine.platform
     try:
-        image = catalog.find(engine.store, request.image, platform)
+        image = _found(engine, request)
     except NotFound:
         if request.pull == "never":
             raise
         progress.note(f"Unable to find image '{request.image}' locally")
         _pull(engine, request, progress)
-        image = catalog.find(engine.store, request.image, platform)
+        image = _found(engine, request)
     manifest = read_manifest(engine.store.blobs, image.descriptor)
     if not isinstance(manifest, Manifest) or not manifest.is_image:
         raise UnsupportedContent(f"{request.image} is an artifact, which cannot be run")
     return manifest, ImageConfig.parse(read_document(engine.store.blobs, manifest.config))
+
+
+def _found(engine: Engine, request: ContainerRequest) -> catalog.Image:
+    """The image here. As in docker, one of another platform than the one that was asked for is none."""
+    wanted = request.platform
+    image = catalog.find(engine.store, request.image, wanted or engine.platform)
+    if wanted is not None and image.platform is not None and best_match(wanted, [image.platform]) is None:
+        raise NotFound(
+            f"no such image for {wanted}: {request.image} is for {image.platform}",
+            hint=f"lstore pull --platform {wanted} {request.image}",
+        )
+    return image
 
 
 def _pull(engine: Engine, request: ContainerRequest, progress: Progress) -> None:
