@@ -21,6 +21,10 @@ _WRITE_SIZE: Final = 1 << 20
 _COPY_SIZE: Final = 1 << 20
 _DIRECTORY_LINKS: Final = 2
 _UUID_SIZE: Final = 16
+_REGULAR: Final = Kind.REGULAR
+_DIRECTORY: Final = Kind.DIRECTORY
+_SYMLINK: Final = Kind.SYMLINK
+_DEVICES: Final = frozenset({Kind.CHARACTER, Kind.BLOCK})
 
 
 class Device(NamedTuple):
@@ -123,9 +127,11 @@ class _IndexWriter:
                 if node.nid >= 0:
                     node.links += 1
                     continue
-                position = _aligned(position, node.entry)
+                size = _inode_size(node.entry)
+                if node.entry.kind is _SYMLINK and position % BLOCK + size > BLOCK:
+                    position = padded(position)  # an inline target that crosses a block reads back empty
                 node.nid = position // fmt.NID_SIZE
-                position += _inode_size(node.entry)
+                position += size
                 nodes.append(node)
                 if node.children is None:
                     node.links = 1
@@ -140,8 +146,8 @@ class _IndexWriter:
         region = _Region(self._fd, start)
         for directory, parent in self._directories:
             entries = [(name, node.nid, node.entry.kind) for name, node in (directory.children or {}).items()]
-            entries.append((b".", directory.nid, Kind.DIRECTORY))
-            entries.append((b"..", parent.nid, Kind.DIRECTORY))
+            entries.append((b".", directory.nid, _DIRECTORY))
+            entries.append((b"..", parent.nid, _DIRECTORY))
             entries.sort()
             begin = region.position
             size = _write_directory(region, entries)
@@ -152,12 +158,13 @@ class _IndexWriter:
 
     def _place_outside(self, end: int) -> int:
         """Make room behind `end` for long symlink targets, sparse files and ragged ends; where that ends."""
+        ragged = {layer for layer, device in enumerate(self._devices) if device.size % BLOCK}
         for node in self._nodes:
             entry = node.entry
             size = 0
-            if entry.sparse is not None or self._is_ragged(node):
+            if entry.sparse is not None or (node.layer in ragged and self._is_ragged(node)):
                 size = entry.size
-            elif entry.kind is Kind.SYMLINK and not _is_inline(entry):
+            elif entry.kind is _SYMLINK and not _is_inline(entry):
                 size = len(entry.link)
             if size:
                 self._starts[node] = end // BLOCK, size
@@ -167,7 +174,7 @@ class _IndexWriter:
     def _is_ragged(self, node: Node) -> bool:
         """Whether it is the file that a tar without padding ends in: its last block is no block of the device."""
         entry = node.entry
-        if entry.kind is not Kind.REGULAR:
+        if entry.kind is not _REGULAR:
             return False
         device = self._devices[node.layer]
         return device.blocks * BLOCK < entry.offset + entry.size <= device.size
@@ -206,22 +213,25 @@ class _IndexWriter:
     def _write_inodes(self, addresses: Sequence[int]) -> None:
         region = _Region(self._fd, self._meta)
         pack, modes, sizes = fmt.INODE.pack, fmt.FILE_MODE, [device.blocks for device in self._devices]
+        end = self._meta
         for number, node in enumerate(self._nodes, 1):
             entry, kind = node.entry, node.entry.kind
-            region.seek(self._meta + node.nid * fmt.NID_SIZE)
+            start = self._meta + node.nid * fmt.NID_SIZE
+            if start != end:
+                region.seek(start)
             xattrs = fmt.encode_xattrs(entry.xattrs) if entry.xattrs else b""
             layout, size, where, tail = fmt.FLAT_PLAIN, entry.size, 0, xattrs
             if node in self._starts:
                 where, size = self._starts[node]
-            elif kind is Kind.REGULAR and entry.sparse is None:
+            elif kind is _REGULAR and entry.sparse is None:
                 if size:
                     first = entry.offset // BLOCK
                     if first + padded(size) // BLOCK > sizes[node.layer]:
                         raise StoreDamaged("cannot index layer: an entry's data lies outside its tar")
                     where = addresses[node.layer] + first
-            elif kind is Kind.SYMLINK:
+            elif kind is _SYMLINK:
                 layout, size, tail = fmt.FLAT_INLINE, len(entry.link), xattrs + entry.link
-            elif kind in (Kind.CHARACTER, Kind.BLOCK):
+            elif kind in _DEVICES:
                 where = fmt.device_number(entry.major, entry.minor)
             inode = pack(
                 layout,
@@ -237,7 +247,9 @@ class _IndexWriter:
                 entry.nsec,
                 node.links,
             )
-            region.write(inode + tail)
+            data = inode + tail
+            region.write(data)
+            end = start + len(data)
         region.seek(padded(region.position))
         region.flush()
 
@@ -247,7 +259,7 @@ def _inode_size(entry: Entry) -> int:
     size = fmt.INODE.size
     if entry.xattrs:
         size += len(fmt.encode_xattrs(entry.xattrs))
-    if entry.kind is Kind.SYMLINK and size + len(entry.link) <= BLOCK:
+    if entry.kind is _SYMLINK and size + len(entry.link) <= BLOCK:
         size += len(entry.link)
     return -(-size // fmt.NID_SIZE) * fmt.NID_SIZE
 
@@ -255,13 +267,6 @@ def _inode_size(entry: Entry) -> int:
 def _is_inline(entry: Entry) -> bool:
     """Whether a symlink's target fits behind its inode, all in one block."""
     return fmt.INODE.size + len(fmt.encode_xattrs(entry.xattrs)) + len(entry.link) <= BLOCK
-
-
-def _aligned(position: int, entry: Entry) -> int:
-    """Where the inode may start: an inline target that crosses a block reads back empty."""
-    if entry.kind is Kind.SYMLINK and position % BLOCK + _inode_size(entry) > BLOCK:
-        return padded(position)
-    return position
 
 
 def _write_directory(region: _Region, entries: Sequence[tuple[bytes, int, Kind]]) -> int:

@@ -12,6 +12,7 @@ PATH_MAX: Final = 4096
 NAME_MAX: Final = 255
 """limits.h: one component's bytes."""
 _SHOWN_MAX: Final = 120
+_SLASH: Final = ord("/")
 
 
 def relative_path(raw: bytes) -> bytes:
@@ -20,6 +21,8 @@ def relative_path(raw: bytes) -> bytes:
     The root itself is ``b""``. Raises `InvalidLayer` for a ``..`` component or a NUL byte, and
     `LimitExceeded` past `PATH_MAX` or `NAME_MAX`.
     """
+    if _is_plain(raw):
+        return raw
     if len(raw) >= PATH_MAX:
         raise LimitExceeded(f"cannot use path {shown(raw)}: longer than {PATH_MAX - 1} bytes")
     parts = [part for part in raw.split(b"/") if part and part != b"."]
@@ -30,6 +33,18 @@ def relative_path(raw: bytes) -> bytes:
     if len(raw) > NAME_MAX and max(map(len, parts), default=0) > NAME_MAX:
         raise LimitExceeded(f"cannot use path {shown(raw)}: a component is longer than {NAME_MAX} bytes")
     return b"/".join(parts)
+
+
+def _is_plain(raw: bytes) -> bool:
+    """Whether `raw` is short and has nothing to be looked at by component, as most names in an image."""
+    return (
+        0 < len(raw) <= NAME_MAX
+        and b"/." not in raw
+        and b"//" not in raw
+        and b"\0" not in raw
+        and raw[0] not in b"./"
+        and raw[-1] != _SLASH
+    )
 
 
 def link_target(raw: bytes, path: bytes) -> bytes:

@@ -14,6 +14,7 @@ from layerstore.layer.tree import Node, Tree
 TRUSTED_OPAQUE: Final = b"trusted.overlay.opaque"
 USER_OPAQUE: Final = b"user.overlay.opaque"
 _WHITEOUT: Final = Entry(b"", Kind.CHARACTER)
+_MARKS: Final = frozenset({Kind.WHITEOUT, Kind.OPAQUE})
 
 
 class StandaloneLayer:
@@ -52,7 +53,7 @@ class StandaloneLayer:
 
     def take(self, change: Entry) -> None:
         """Put in the next change. Raises `LimitExceeded`."""
-        if change.kind in (Kind.WHITEOUT, Kind.OPAQUE):
+        if change.kind in _MARKS:
             self._marks.append(change)
             return
         try:

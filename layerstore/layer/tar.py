@@ -41,6 +41,8 @@ _KINDS: Final = {
     b"D": Kind.DIRECTORY,  # GNU incremental: its data is a listing
 }
 _REGULAR: Final = Kind.REGULAR
+_HARDLINK: Final = Kind.HARDLINK
+_SYMLINK: Final = Kind.SYMLINK
 _DUMPDIR: Final = b"D"
 _OLD_SPARSE: Final = b"S"
 _LOCAL: Final = b"xX"
@@ -186,9 +188,13 @@ class _Reader:
             kind = Kind.DIRECTORY
             if size:
                 raise InvalidLayer(f"cannot read {shown(path)}: a directory with data")
-        return self._dataless(
-            Entry(path, kind, mode, uid, gid, mtime, nsec, major=major, minor=minor), header, link
-        )
+        if flag == _DUMPDIR:
+            self._end = self._offset + size
+            self._offset += padded(size)
+        target = _target(kind, path, link)
+        if not (0 <= major <= _MAX_DEVICE_MAJOR and 0 <= minor <= _MAX_DEVICE_MINOR):
+            raise InvalidLayer(f"cannot read {shown(path)}: device {major}:{minor}")
+        return Entry(path, kind, mode, uid, gid, mtime, nsec, 0, 0, target, major, minor)
 
     def _sparse(self, flag: bytes, block: bytes, stored: int, records: Records) -> tuple[int, int, Regions]:
         """Size, data offset and regions of the sparse file at hand; moves on past its data."""
@@ -200,17 +206,12 @@ class _Reader:
         self._offset = found.offset + padded(found.stored)
         return found.size, found.offset, found.regions
 
-    def _dataless(self, entry: Entry, header: Header, link: bytes) -> Entry:
-        if header.type == _DUMPDIR:
-            self._end = self._offset + header.size
-            self._offset += padded(header.size)
-        if entry.kind is Kind.HARDLINK:
-            return entry._replace(link=relative_path(link))
-        if entry.kind is Kind.SYMLINK:
-            return entry._replace(link=link_target(link, entry.path))
-        if not (0 <= entry.major <= _MAX_DEVICE_MAJOR and 0 <= entry.minor <= _MAX_DEVICE_MINOR):
-            raise InvalidLayer(f"cannot read {shown(entry.path)}: device {entry.major}:{entry.minor}")
-        return entry
+
+def _target(kind: Kind, path: bytes, link: bytes) -> bytes:
+    """Where the link `path` leads, whose header says `link`; nowhere for what is no link."""
+    if kind is _HARDLINK:
+        return relative_path(link)
+    return link_target(link, path) if kind is _SYMLINK else b""
 
 
 def _corrected(header: Header, records: Records) -> Header:

@@ -17,6 +17,7 @@ TYPE_AT: Final = 156
 _SIZE: Final = slice(124, 136)
 _CHECKSUM: Final = slice(148, 156)
 _SPACES_SUM: Final = 8 * ord(" ")
+_ADLER_MASK: Final = 0xFFFF
 _ADLER_MODULUS: Final = 65521
 _BASE_256: Final = 0x80
 _DEVICES: Final = b"34"
@@ -87,16 +88,22 @@ def number(field: bytes) -> int:
         raise InvalidLayer(f"cannot read tar header: {field!r} is not octal") from error
 
 
+@lru_cache(maxsize=4096)
+def _adler_low(field: bytes) -> int:
+    """The low half of the adler32 of a block whose checksum field is `field`, if it holds.
+
+    That half is 1 + the sum of the bytes, in C: ten times as fast as ``sum``.
+    """
+    return (number(field) - _SPACES_SUM + sum(field) + 1) % _ADLER_MODULUS
+
+
 def _verify_checksum(block: bytes) -> None:
     """The sum of all bytes, its own field counted as spaces, must be what the header says."""
     field = block[_CHECKSUM]
-    stored = number(field)
-    # adler32's low half is 1 + the sum of the bytes, in C: ten times as fast as sum().
-    low = adler32(block) & 0xFFFF
-    if (low - 1 - sum(field) + _SPACES_SUM - stored) % _ADLER_MODULUS == 0:
+    if adler32(block) & _ADLER_MASK == _adler_low(field):
         return
     # Some old tars summed signed characters; GNU tar and Go accept both.
     outside = block[: _CHECKSUM.start] + block[_CHECKSUM.stop :]
     signed = sum(byte - 256 if byte > 127 else byte for byte in outside) + _SPACES_SUM
-    if signed != stored:
+    if signed != number(field):
         raise InvalidLayer("cannot read tar header: its checksum does not match")
