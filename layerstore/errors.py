@@ -250,17 +250,26 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def storage_error(error: OSError, doing: str) -> StorageError:
-    """The typed form of an ``OSError`` met while `doing` something to our own files.
+    """The typed form of an ``OSError`` met while `doing` something to the store's own files.
 
     `doing` reads like "write /var/lib/lstore/…"; the caller raises the result ``from`` the error.
     """
-    text = f"cannot {doing}: {(error.strerror or str(error)).lower()}"
     if error.errno in _FULL:
-        return NoSpace(text)
+        return NoSpace(_told(error, doing))
     hint = (
         "run as root, or choose another store with --root DIR" if isinstance(error, PermissionError) else None
     )
-    return StorageError(text, hint=hint)
+    return StorageError(_told(error, doing), hint=hint)
+
+
+def file_error(error: OSError, doing: str) -> StorageError:
+    """As `storage_error`, for a file that is the user's own: another store would not help."""
+    kind = NoSpace if error.errno in _FULL else StorageError
+    return kind(_told(error, doing), hint=None)
+
+
+def _told(error: OSError, doing: str) -> str:
+    return f"cannot {doing}: {(error.strerror or str(error)).lower()}"
 
 
 class StepFailed(LstoreError):

@@ -32,7 +32,7 @@ from layerstore.disk.publish import (
     sync_directory,
     write_file,
 )
-from layerstore.errors import Conflict, InvalidArchive, NotFound, storage_error
+from layerstore.errors import Conflict, InvalidArchive, NotFound, file_error
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 
@@ -77,7 +77,7 @@ class LayoutDirectory:
                 write_file(os.path.join(path, INDEX_FILE), LayoutIndex.empty().to_bytes())
                 write_file(os.path.join(path, LAYOUT_FILE), LAYOUT_BYTES)
         except OSError as error:
-            raise storage_error(error, f"make an image layout in {path}") from error
+            raise file_error(error, f"make an image layout in {path}") from error
         return cls.open(path)
 
     def index(self) -> LayoutIndex:
@@ -110,7 +110,7 @@ class LayoutDirectory:
         try:
             self._publish(descriptor, opener)
         except OSError as error:
-            raise storage_error(error, f"write {descriptor.digest} to {self.path}") from error
+            raise file_error(error, f"write {descriptor.digest} to {self.path}") from error
 
     def tag(self, descriptor: Descriptor, name: str) -> None:
         """Let `name` stand for `descriptor`, durably; other names are untouched."""
@@ -120,7 +120,7 @@ class LayoutDirectory:
                     os.path.join(self.path, INDEX_FILE), self.index().with_name(descriptor, name).to_bytes()
                 )
         except OSError as error:
-            raise storage_error(error, f"tag {name!r} in {self.path}") from error
+            raise file_error(error, f"tag {name!r} in {self.path}") from error
 
     def _publish(self, descriptor: Descriptor, opener: Opener) -> None:
         directory = os.path.join(self.path, BLOBS, descriptor.digest.algorithm)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from layerstore.content import Readable
-from layerstore.errors import InvalidArchive, LimitExceeded, NotFound, storage_error
+from layerstore.errors import InvalidArchive, LimitExceeded, NotFound, file_error
 from layerstore.linux.files import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -67,7 +67,7 @@ def _open(directory: str, name: str) -> int:
             raise InvalidArchive(f"{where} is a symbolic link, where a plain file is wanted") from error
         if error.errno == errno.ENXIO:
             raise InvalidArchive(f"{where} is a socket, where a plain file is wanted") from error
-        raise storage_error(error, f"open {where}") from error
+        raise file_error(error, f"open {where}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InvalidArchive(f"{where} is no plain file")

@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from typing import IO, Protocol
 
 from layerstore.content import CHUNK
-from layerstore.errors import InvalidArchive, InvalidLayer, NotFound, UnsupportedContent, storage_error
+from layerstore.errors import (
+    InvalidArchive,
+    InvalidLayer,
+    NotFound,
+    UnsupportedContent,
+    file_error,
+    storage_error,
+)
 from layerstore.layer.codec import MAGIC_SIZE, decompressor, detect
 from layerstore.oci.mediatype import Compression
 
@@ -54,7 +61,7 @@ def _open(path: str) -> int:
     except FileNotFoundError as error:
         raise NotFound(f"no file {path}") from error
     except OSError as error:
-        raise storage_error(error, f"open {path}") from error
+        raise file_error(error, f"open {path}") from error
 
 
 @contextmanager

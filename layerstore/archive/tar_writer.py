@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from layerstore.content import CHUNK, Readable
-from layerstore.errors import Conflict, ContentMismatch, storage_error
+from layerstore.errors import Conflict, ContentMismatch, file_error
 
 _BLOCK = tarfile.BLOCKSIZE
 _RECORD = tarfile.RECORDSIZE
@@ -71,7 +71,7 @@ class TarWriter:
         try:
             self._output.flush()
         except OSError as error:
-            raise storage_error(error, "write the archive") from error
+            raise file_error(error, "write the archive") from error
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -80,7 +80,7 @@ class TarWriter:
             while view:
                 view = view[self._output.write(view) or 0 :]
         except OSError as error:
-            raise storage_error(error, "write the archive") from error
+            raise file_error(error, "write the archive") from error
 
 
 class Member:

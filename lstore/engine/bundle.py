@@ -6,7 +6,7 @@ import os
 
 from layerstore.disk.publish import move
 from layerstore.disk.removal import remove_tree
-from layerstore.errors import Conflict, storage_error
+from layerstore.errors import Conflict, file_error
 from layerstore.progress import SILENT
 from layerstore.snapshot.directory import DirectoryDriver
 from lstore.engine.containers import places
@@ -59,7 +59,7 @@ def _make_empty(path: str) -> None:
         if os.listdir(path):
             raise Conflict(f"cannot write a bundle to {path}: it is not empty")
     except OSError as error:
-        raise storage_error(error, f"make {path}") from error
+        raise file_error(error, f"make {path}") from error
 
 
 def _unpack(engine: Engine, image: ImageConfig, path: str) -> None:
@@ -70,6 +70,6 @@ def _unpack(engine: Engine, image: ImageConfig, path: str) -> None:
         DirectoryDriver().assemble(layers, made, None)
         move(os.path.join(made, _UNPACKED), os.path.join(path, ROOT))
     except OSError as error:
-        raise storage_error(error, f"unpack {path}") from error
+        raise file_error(error, f"unpack {path}") from error
     finally:
         remove_tree(made)

@@ -17,8 +17,7 @@ from layerstore.archive.oci_layout import LayoutDirectory
 from layerstore.content import CHUNK, Readable, Source, Target, VerifyingReader, read_manifest
 from layerstore.copy import PARALLEL
 from layerstore.copy import copy as copy_graph
-from layerstore.disk.publish import move, remove_file
-from layerstore.errors import Conflict, UnsupportedContent, storage_error
+from layerstore.errors import Conflict, UnsupportedContent
 from layerstore.layer.codec import decompressor
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig
@@ -32,6 +31,7 @@ from layerstore.store.refs import Ref
 from layerstore.tasks import Cancellation
 from layerstore.watch import WatchedTarget
 from lstore.engine.admit import admit, choose, images_below, unpack_only
+from lstore.engine.output_file import output_file
 from lstore.engine.place import Place, opened
 
 if TYPE_CHECKING:
@@ -148,15 +148,8 @@ def _created(path: str) -> Iterator[BinaryIO]:
     """A new file at `path`, which appears only if the block ends well. Raises `Conflict`, `StorageError`."""
     if os.path.exists(path):
         raise Conflict(f"{path} exists already")
-    temporary = f"{path}.partial"
-    try:
-        with open(temporary, "wb") as output:
-            yield output
-        move(temporary, path)
-    except OSError as error:
-        raise storage_error(error, f"write {path}") from error
-    finally:
-        remove_file(temporary)
+    with output_file(path) as output:
+        yield output
 
 
 class _UnpackedTars:

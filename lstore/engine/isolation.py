@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-from layerstore.errors import MissingFeature, UsageError, storage_error
+from layerstore.errors import MissingFeature, UsageError, file_error
 from layerstore.value import Value
 from lstore.engine.mount_options import parse_mount, parse_tmpfs, parse_volume
 from runner import device_rules
@@ -168,7 +168,7 @@ def shared_network(text: str, find: Callable[[str], str]) -> str:
     if text in ("none", HOST):
         return text
     raise MissingFeature(
-        f"cannot use --network {text[:80]}: bridges and named networks come later",
+        f"cannot use --network {text[:80]}: lstore has no bridges and no named networks yet",
         hint="lstore run --network host …",
     )
 
@@ -236,7 +236,7 @@ def _program(path: str, kept: frozenset[str]) -> tuple[str, str]:
         with open(path, encoding="utf-8") as stream:
             text = stream.read(MAX_PROFILE)
     except OSError as error:
-        raise storage_error(error, f"read the seccomp profile {path}") from error
+        raise file_error(error, f"read the seccomp profile {path}") from error
     return compile_profile(text, kept), text
 
 
@@ -305,7 +305,7 @@ def _host(text: str) -> tuple[str, str]:
     if not cut or len(name) > _MAX_NAME or not name.isprintable() or " " in name:
         raise UsageError(f"invalid host {text[:80]!r}", hint="--add-host NAME:ADDRESS")
     if address == "host-gateway":
-        raise MissingFeature("cannot name the host's gateway: bridge networks come later")
+        raise MissingFeature("cannot name the host's gateway: lstore has no bridge networks yet")
     _check_address(address)
     return name, address
 

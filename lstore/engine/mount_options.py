@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from layerstore.errors import MissingFeature, UsageError, storage_error
+from layerstore.errors import MissingFeature, UsageError, file_error
 from runner.spec import Mount
 
 TYPE_CHECKING = False
@@ -26,7 +26,8 @@ _TMPFS_DATA = frozenset({"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks",
 _TMPFS_FLAGS = frozenset({"exec", "suid"})
 # What every mount of a container has anyway, or what changes nothing.
 _TMPFS_USUAL = frozenset({"rw", "noexec", "nosuid", "nodev", "relatime", "noatime", "async", "sync"})
-_LATER = "volumes come later: bind a directory by its absolute path"
+_NO_VOLUMES = "lstore has no volumes yet"
+_BIND_INSTEAD = "-v /HOST/DIR:/TARGET"
 
 
 def parse_volume(text: str) -> Mount:
@@ -36,18 +37,20 @@ def parse_volume(text: str) -> Mount:
     """
     source, *rest = text.split(":")
     if not rest:
-        raise MissingFeature(f"cannot make an anonymous volume at {text[:80]}: {_LATER}")
+        raise MissingFeature(
+            f"cannot make an anonymous volume at {text[:80]}: {_NO_VOLUMES}", hint=_BIND_INSTEAD
+        )
     target, *options = rest
     if len(options) > 1 or not target.startswith("/"):
         raise UsageError(f"invalid volume {text[:80]!r}", hint="-v /HOST/DIR:/TARGET[:ro]")
     if not source.startswith(("/", "./", "../")) and source not in (".", ".."):
-        raise MissingFeature(f"cannot use the volume {source[:80]!r}: {_LATER}")
+        raise MissingFeature(f"cannot use the volume {source[:80]!r}: {_NO_VOLUMES}", hint=_BIND_INSTEAD)
     path = os.path.abspath(source)
     try:
         if not os.path.lexists(path):
             os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise storage_error(error, f"make {path} to bind it") from error
+        raise file_error(error, f"make {path} to bind it") from error
     return _bind(path, target, (options[0].split(",") if options else ()))
 
 
@@ -106,7 +109,7 @@ def parse_mount(text: str) -> Mount:
     if kind == "tmpfs":
         return _mount_tmpfs(target, given, is_read_only=is_read_only)
     if kind == "volume":
-        raise MissingFeature(f"cannot mount a volume at {target}: {_LATER}")
+        raise MissingFeature(f"cannot mount a volume at {target}: {_NO_VOLUMES}", hint=_BIND_INSTEAD)
     raise UsageError(f"invalid mount type {kind[:40]!r}: it must be bind or tmpfs")
 
 

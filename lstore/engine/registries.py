@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from layerstore.errors import InvalidInput, UsageError, storage_error
+from layerstore.errors import InvalidInput, UsageError, file_error
 from layerstore.oci.document import MAX_DOCUMENT, parse_object
 from layerstore.progress import Progress
 from layerstore.tasks import Cancellation
@@ -67,7 +67,7 @@ def _read(path: str, *, must_exist: bool) -> bytes:
     try:
         with open(path, "rb") as stream:
             return stream.read(MAX_DOCUMENT)
-    except (FileNotFoundError, PermissionError) as error:
-        if must_exist:
-            raise storage_error(error, f"read the configuration {path}") from error
-        return b""
+    except OSError as error:
+        if not must_exist and isinstance(error, FileNotFoundError | PermissionError):
+            return b""
+        raise file_error(error, f"read the configuration {path}") from error

@@ -137,6 +137,34 @@ def test_a_failed_save_leaves_the_file_of_before(loaded, tmp_path: Path) -> None
     assert [each.name for each in tmp_path.iterdir() if "archive" in each.name] == ["archive.tar"]
 
 
+def test_an_output_that_cannot_be_made_is_named_as_it_was_given(loaded, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    below = tmp_path / "file" / "archive.tar"
+
+    saved = loaded("save", "-q", "-o", str(below), "mine/hello:1")
+    copied = loaded("copy", "-q", "store:mine/hello:1", f"oci-archive:{below}")
+
+    for result in (saved, copied):
+        assert (result.status, result.out) == (1, "")
+        assert result.err == f"lstore: cannot write {below}: not a directory\n"
+
+
+def test_a_copy_to_an_archive_leaves_files_beside_it_alone(loaded, tmp_path: Path) -> None:
+    beside = tmp_path / "archive.tar.partial"
+    beside.write_bytes(b"precious")
+
+    assert loaded("copy", "-q", "store:mine/hello:1", f"oci-archive:{tmp_path}/archive.tar").status == 0
+    assert beside.read_bytes() == b"precious"
+    assert tarfile.is_tarfile(tmp_path / "archive.tar")
+
+
+def test_a_full_output_does_not_blame_the_store(loaded, tmp_path: Path) -> None:
+    result = loaded("save", "-q", "-o", "/dev/full", "mine/hello:1")
+
+    assert result.status == 1
+    assert result.err == "lstore: cannot write the archive: no space left on device\n"
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_a_tar_archive_becomes_an_image(lstore, compression: str) -> None:
     tar = make_tar([file("etc/motd", b"hi")])

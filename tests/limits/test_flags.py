@@ -25,7 +25,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, busybox_layout: Path) -> Pat
 
 
 def call(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "lstore.cli.main", "--root", str(root), *arguments]
+    command = [sys.executable, "-m", "lstore", "--root", str(root), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60
     )
@@ -302,16 +302,16 @@ def test_bound_directories_are_shared_as_asked(store: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["-v", "name:/x"], "volumes come later"),
-        (["-v", "/x"], "volumes come later"),
-        (["--mount", "type=volume,dst=/x"], "volumes come later"),
+        (["-v", "name:/x"], "no volumes yet"),
+        (["-v", "/x"], "no volumes yet"),
+        (["--mount", "type=volume,dst=/x"], "no volumes yet"),
         (["--mount", "type=bind,src=/no/such/thing,dst=/x"], "does not exist"),
         (["--mount", "type=bind,src=/tmp,dst=/x,bind-propagation=odd"], "invalid propagation"),
         (["--mount", "type=tmpfs,dst=/x,odd=1"], "invalid option 'odd'"),
         (["--tmpfs", "/x:dev"], "invalid option 'dev'"),
         (["-v", "/tmp:/proc/x"], "/proc and /sys are the kernel's"),
         (["-v", "/tmp:/../.."], "a container has one root"),
-        (["--network", "bridge"], "come later"),
+        (["--network", "bridge"], "no bridges"),
         (["--userns", "odd"], "invalid --userns"),
         (["--cpus", "x"], "invalid number of processors"),
         (["-m", "1m"], "the least is 6m"),
@@ -346,7 +346,7 @@ def test_mounts_that_come_later_reach_a_bound_directory_only_if_asked(store: Pat
     """The host's mounts are shared in a namespace of this test alone; the container reports before and after."""
     source = tmp_path / "source"
     (source / "below").mkdir(parents=True)
-    run = f"{sys.executable} -m lstore.cli.main --root {store} run --rm -v {source}:/own -v {source}:/late:rslave"
+    run = f"{sys.executable} -m lstore --root {store} run --rm -v {source}:/own -v {source}:/late:rslave"
     script = (
         f"mount --bind {source} {source}; mount --make-shared {source}; mkfifo {tmp_path}/go {tmp_path}/done;"
         f"{run} -v {tmp_path}:/sync busybox sh -c 'echo > /sync/go; cat /sync/done; grep -c below /proc/self/mountinfo;"
@@ -364,7 +364,7 @@ def test_mounts_that_come_later_reach_a_bound_directory_only_if_asked(store: Pat
 
 
 def test_a_mount_is_shared_only_where_the_host_shares_it(store: Path, tmp_path: Path) -> None:
-    run = f"{sys.executable} -m lstore.cli.main --root {store} run --rm -v {tmp_path}:/x:rshared busybox true"
+    run = f"{sys.executable} -m lstore --root {store} run --rm -v {tmp_path}:/x:rshared busybox true"
     script = f"mount --make-rprivate /; exec {run}"
 
     done = subprocess.run(
@@ -495,7 +495,7 @@ def with_own_ids(
         str(ids),
         sys.executable,
         "-m",
-        "lstore.cli.main",
+        "lstore",
     ]
     words = [*command, "--root", str(store), *arguments]
     return subprocess.run(

@@ -11,10 +11,10 @@ from layerstore.errors import EXIT_FAILURE, DockerfileError, StepFailed
 from lstore.cli import build_options
 from lstore.cli.build_progress import PullLines, StepLogs, open_build_progress
 from lstore.cli.build_request import BuildOptions
-from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session, refuse_terminal
 from lstore.cli.verbs import BUILD
+from lstore.engine.output_file import output_file
 
 if TYPE_CHECKING:
     from lstore.cli.build_progress import Style

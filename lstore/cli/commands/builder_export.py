@@ -5,10 +5,10 @@ from contextlib import nullcontext
 
 import click
 
-from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session, refuse_terminal
 from lstore.cli.verbs import BUILDER_EXPORT
+from lstore.engine.output_file import output_file
 
 
 @verb(BUILDER_EXPORT)

@@ -5,10 +5,10 @@ import json
 import click
 
 from lstore.cli.options import parse_platform, platform_option
-from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import EXPLORE
+from lstore.engine.output_file import output_file
 
 _DUMB = "dumb"
 """What TERM says of a terminal that cannot move its cursor."""
@@ -18,7 +18,7 @@ _DUMB = "dumb"
 @click.argument("image", metavar="IMAGE")
 @click.option("--format", "form", type=click.Choice(("tree", "text", "json")), help="How to show it")
 @click.option("--html", metavar="FILE", help="Write a page for a browser to FILE")
-@click.option("--top", type=click.IntRange(0), default=20, help="Rows of each list")
+@click.option("--top", type=click.IntRange(0), default=20, metavar="NUMBER", help="Rows of each list")
 @platform_option
 @click.pass_obj
 def command(

@@ -5,10 +5,10 @@ from contextlib import nullcontext
 import click
 
 from lstore.cli.container_name import CONTAINER_NAME
-from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session, refuse_terminal
 from lstore.cli.verbs import EXPORT
+from lstore.engine.output_file import output_file
 
 
 @verb(EXPORT)

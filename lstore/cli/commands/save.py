@@ -8,10 +8,10 @@ import click
 
 from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import parse_platform, platform_option
-from lstore.cli.output_file import output_file
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session, refuse_terminal
 from lstore.cli.verbs import SAVE
+from lstore.engine.output_file import output_file
 
 if TYPE_CHECKING:
     from lstore.engine.save import Format
