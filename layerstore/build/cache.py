@@ -192,10 +192,12 @@ class BuildCache:
         return tuple(path for path in paths if _is_abandoned(os.path.join(path, "lock")))
 
     def strays(self) -> tuple[str, ...]:
-        """Temporary files that nobody finishes, holds of the dead. The caller holds the store lock, alone."""
-        temporary = (
-            os.path.join(self._records, name) for name in self._listed() if name.startswith(TEMPORARY_PREFIX)
-        )
+        """Temporary files that nobody finishes, caches that are under removal, holds of the dead.
+
+        The caller holds the store lock, alone.
+        """
+        listed = ((home, name) for home in (self._records, self.mounts) for name in _listed(home))
+        temporary = (os.path.join(home, name) for home, name in listed if name.startswith(TEMPORARY_PREFIX))
         return (*temporary, *filter(_is_abandoned, self._hold_files()))
 
     def held_stacks(self) -> set[tuple[Digest, ...]]:
@@ -221,16 +223,17 @@ class BuildCache:
             return None
 
     def _names(self) -> list[str]:
-        return [name for name in self._listed() if not name.startswith(".")]
-
-    def _listed(self) -> list[str]:
-        try:
-            return sorted(os.listdir(self._records))
-        except FileNotFoundError:
-            return []
+        return [name for name in _listed(self._records) if not name.startswith(".")]
 
     def _path(self, key: Digest) -> str:
         return os.path.join(self._records, key.encoded)
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
 
 
 def _is_abandoned(lock: str) -> bool:

@@ -45,8 +45,13 @@ def remove_mapped(ids: IdMapper, path: str) -> None:
     _call(ids, "remove", [path])
 
 
-def _call(ids: IdMapper, verb: str, arguments: list[object]) -> None:
-    """Let a process of its own carry out the verb; it ends with the call, whatever happens."""
+def measure_mapped(ids: IdMapper, path: str) -> int:
+    """What a tree that such owners have files in takes on disk, in bytes. Raises `StorageError`, `LaunchError`."""
+    return _call(ids, "measure", [path])
+
+
+def _call(ids: IdMapper, verb: str, arguments: list[object]) -> int:
+    """What a process of its own answers that carries out the verb; it ends with the call, whatever happens."""
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _START, _ROOT],
@@ -71,11 +76,12 @@ def _call(ids: IdMapper, verb: str, arguments: list[object]) -> None:
     finally:
         process.kill()
         process.wait()
-    if answer == b"done":
-        return
     if not answer:
         raise LstoreError(f"cannot {verb}: its process was killed")
-    code, message, hint = json.loads(answer)
+    parsed = json.loads(answer)
+    if isinstance(parsed, int):
+        return parsed
+    code, message, hint = parsed
     raise kind_of(code)(message, hint=hint)
 
 

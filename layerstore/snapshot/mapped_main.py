@@ -1,7 +1,7 @@
 """The process that `layerstore.snapshot.mapped` starts: root of a user namespace, for one call.
 
 Says "ready" when the namespace is there, waits for its ids and for what to do, one JSON array, and answers
-"done", or the code, message and hint of an error as JSON.
+a number, or the code, message and hint of an error as JSON.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from layerstore import linux
-from layerstore.disk.removal import remove_tree
+from layerstore.disk.trees import Meter, remove_tree
 from layerstore.errors import LstoreError, MissingFeature, storage_error
 from layerstore.layer.ownership import Ownership
 from layerstore.linux import signals
@@ -24,11 +24,11 @@ def main() -> int:
         _enter()
         _say("ready\n")
         call: list[Any] = json.loads(sys.stdin.buffer.read() or b"[]")
-        _perform(call)
+        answer = _perform(call)
     except LstoreError as error:
         _say(json.dumps([error.code, error.message, error.hint]))
         return 1
-    _say("done")
+    _say(str(answer))
     return 0
 
 
@@ -42,7 +42,8 @@ def _enter() -> None:
         ) from error
 
 
-def _perform(call: list[Any]) -> None:
+def _perform(call: list[Any]) -> int:
+    """What is asked for as a number, or nothing."""
     match call:
         case ["assemble", list(layers), str(directory), str() | None as parent]:
             try:
@@ -52,8 +53,11 @@ def _perform(call: list[Any]) -> None:
                 raise
         case ["remove", str(path)]:
             _remove(path)
+        case ["measure", str(path)]:
+            return _measure(path)
         case _:
             raise LstoreError("nothing to do: the process that called has ended")
+    return 0
 
 
 def _remove(path: str) -> None:
@@ -61,6 +65,13 @@ def _remove(path: str) -> None:
         remove_tree(path)
     except OSError as error:
         raise storage_error(error, f"remove {path}") from error
+
+
+def _measure(path: str) -> int:
+    try:
+        return Meter().measure(path).size
+    except OSError as error:
+        raise storage_error(error, f"measure {path}") from error
 
 
 def _say(text: str) -> None:

@@ -9,12 +9,14 @@ from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 from lstore.cli import build_options
 from lstore.cli.quantities import parse_binary_size
+from lstore.cli.units import parse_size
 
 if TYPE_CHECKING:
     from lstore.engine.build.inputs import Inputs
     from lstore.engine.build.request import BuildRequest, Surroundings
 
 _EPOCH = "SOURCE_DATE_EPOCH"
+_KEEP_STORAGE = "LSTORE_BUILD_KEEP_STORAGE"
 _INSECURE = "security.insecure"
 
 
@@ -75,6 +77,7 @@ class BuildOptions:
             has_provenance=build_options.wants("provenance", self.provenance, self.attests),
             has_sbom=build_options.wants("sbom", self.sbom, self.attests),
             epoch=_epoch(given.get(_EPOCH, environment.get(_EPOCH, ""))),
+            keep_storage=_keep_storage(environment.get(_KEEP_STORAGE, "")),
         )
 
     def _surroundings(self, given: Mapping[str, str], environment: Mapping[str, str]) -> "Surroundings":
@@ -98,6 +101,12 @@ class BuildOptions:
                 ulimits=tuple(self.ulimits),
             ),
         )
+
+
+def _keep_storage(text: str) -> int:
+    from lstore.engine.build.request import KEEP_STORAGE
+
+    return parse_size(text) if text else KEEP_STORAGE
 
 
 def _epoch(text: str) -> int | None:

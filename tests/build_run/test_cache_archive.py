@@ -1,6 +1,7 @@
 """Cache mounts, out of one store and into another: judged by tar, and by what a step finds."""
 
 import fcntl
+import hashlib
 import io
 import subprocess
 import tarfile
@@ -107,6 +108,29 @@ def test_an_archive_of_something_else_makes_nothing(
     assert done.returncode != 0
     assert mounts(lonely_builder) == []
     assert [path for path in tmp_path.rglob("*evil*") if path != archive] == []
+
+
+@pytest.mark.parametrize("strange", ["fifo", "lock", "size"])
+def test_an_archive_has_of_a_cache_its_name_and_its_files_alone(
+    lonely_builder: Builder, tmp_path: Path, strange: str
+) -> None:
+    name = hashlib.sha256(b"/c").hexdigest()
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        about = tarfile.TarInfo(f"{name}/about")
+        about.size = 2
+        if strange == "fifo":
+            about.type, about.size = tarfile.FIFOTYPE, 0  # who opened it would wait for a writer
+        tar.addfile(about, io.BytesIO(b"/c"))
+        if strange != "fifo":
+            link = tarfile.TarInfo(f"{name}/{strange}")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            tar.addfile(link)
+
+    done = lonely_builder.call("builder", "import", "-i", str(tmp_path / "evil.tar"))
+
+    assert done.returncode != 0
+    assert "it is no exported cache mount" in done.stderr
+    assert mounts(lonely_builder) == []
 
 
 def test_a_cache_in_use_is_left_out_and_said_so(lonely_builder: Builder, tmp_path: Path) -> None:

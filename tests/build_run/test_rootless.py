@@ -294,3 +294,51 @@ def test_where_nobody_may_make_user_namespaces_layers_are_the_user_s_own(
         assert printed(forbidden, "cat", owned_image, "/srv/page") == ["page"]
     assert unpacked(forbidden)[0].startswith("directory/")
     assert printed(subordinate, "run", "--rm", owned_image, "sh", "-c", SHOW) == SHOWN
+
+
+def test_a_user_s_caches_go_to_another_store_with_their_owners(user_builder: Builder) -> None:
+    is_alone = not user_builder.prefix[0].startswith("unshare")
+    private = "mkdir -m 700 /c/deep && echo kept > /c/deep/file && ln -s deep/file /c/link"
+    private += "" if is_alone else " && chown -R 33:44 /c/deep"
+    fill = user_builder.context(f"FROM busybox\nRUN --mount=type=cache,target=/c {private}\n")
+    look = "cat /c/link > /seen && stat -c '%u:%g %a' /c /c/deep >> /seen"
+    context = user_builder.context(f"FROM busybox\nRUN --mount=type=cache,target=/c {look}\n")
+    own(user_builder.directory)
+    other = Builder(user_builder.directory / "other", user_builder.prefix, interpreter())
+    other.directory.mkdir()
+    os.chown(other.directory, UID, UID)
+    printed(other, "load", "-q", "-i", str(user_builder.directory / "busybox"))
+    assert user_builder.build(fill).status == 0
+
+    archive = str(user_builder.directory / "caches.tar")
+    printed(user_builder, "builder", "export", "-o", archive)
+    taken = printed(other, "builder", "import", "-i", archive)
+
+    owner = "0:0" if is_alone else "33:44"
+    listed = subprocess.run(
+        ["tar", "-tvf", archive, "--numeric-owner"], check=True, capture_output=True, text=True
+    )
+    assert f"{owner.replace(':', '/')} " in next(
+        line for line in listed.stdout.splitlines() if "deep/file" in line
+    )
+    assert len(taken) == 1
+    assert other.build(context, "-t", "seen").status == 0
+    assert printed(other, "cat", "seen", "/seen") == ["kept", "0:0 755", f"{owner} 700"]
+    for builder in (user_builder, other):
+        printed(builder, "builder", "prune", "-af")
+        assert list((builder.root / "build-cache" / "mounts").iterdir()) == []
+
+
+def test_what_only_another_owner_may_read_counts_and_goes(subordinate: Builder, owned_image: str) -> None:
+    mount = "--mount=type=cache,target=/c,id={0},uid=33,gid=33,mode=0700"
+    text = f"FROM {owned_image}\nUSER 33\nRUN {mount} dd if=/dev/zero of=/c/file bs=1M count=3"
+    subordinate.variables["LSTORE_BUILD_KEEP_STORAGE"] = "4MB"
+    for name in ("a", "b"):
+        context = subordinate.context(text.format(name))
+        own(context)
+
+        assert subordinate.build(context).status == 0
+
+    listed = printed(subordinate, "builder", "du", "--format", "{{.Type}} {{.Description}} {{.Size}}")
+    (line,) = (line for line in listed if line.startswith("exec.cachemount"))
+    assert "cache mount b 3.1" in line

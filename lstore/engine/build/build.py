@@ -74,7 +74,7 @@ def build(
     if has_news:
         from lstore.engine.build.prune import bound
 
-        bound(engine)
+        bound(engine, request.keep_storage)
     unused = BuildArguments(request.arguments, engine.platform, engine.platform).unused(dockerfile)
     return Built(images, index, identity, tuple(dict.fromkeys(warnings)), unused)
 

@@ -29,7 +29,7 @@ from layerstore.layer.tar_writer import INDEX, TAR, TarWriter
 from layerstore.layer.tree import Tree
 from layerstore.oci.digest import Digest
 from layerstore.store.staging import staged
-from lstore.engine.build.mount_sources import ABOUT, LOCK
+from lstore.engine.build.mount_sources import ABOUT, DATA, LOCK
 from runner.mapped import call_mapped
 
 if TYPE_CHECKING:
@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 _ID: Final = re.compile(r"([0-9a-f]{64})(-[0-9]{1,4})?\Z")
 _MAX_ABOUT: Final = 4096
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ: Final = (
+    os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+)  # a FIFO of that name is not waited for
+_PARTS: Final = frozenset({ABOUT, DATA})
+"""What of a cache travels."""
 
 
 def export_caches(engine: "Engine", output: BinaryIO, wanted: Sequence[str] = ()) -> tuple[str, ...]:
@@ -109,7 +113,7 @@ def _members(home: str, name: str) -> Iterator[Member]:
     try:
         for member in members(diff(fd, None)):
             entry = member.entry
-            if entry.path == os.fsencode(LOCK):
+            if entry.path and os.fsdecode(entry.path.partition(b"/")[0]) not in _PARTS:
                 continue
             prefix = os.fsencode(name) + b"/"
             moved = entry._replace(path=(prefix + entry.path).rstrip(b"/"))
@@ -141,22 +145,35 @@ def _unpack(archive: str, caches: str) -> None:
         tree = Tree()
         tree.apply(read_layer_changes(files[0]))
         apply_tree(tree.root, files[1:], directory, ownership=Ownership.of_process())
+        for name in os.listdir(directory):
+            _make_ours(name, directory)
     finally:
         for fd in (*files, directory):
             os.close(fd)
+    for name in os.listdir(caches):
+        for path, mode in ((name, 0o711), (f"{name}/{ABOUT}", 0o644)):
+            _make_ours(os.path.join(caches, path), mode)
     sync_tree(caches)
 
 
+def _make_ours(path: str, mode: int) -> None:
+    """A cache's directory and its note are the store's, whosever they were in the tar; ``data`` stays as it is."""
+    if os.path.lexists(path) and not os.path.islink(path):
+        os.chown(path, 0, 0)
+        os.chmod(path, mode)
+
+
 def _checked(caches: str, name: str) -> str:
-    """`name`, whose directory says what its name stands for. Raises `InvalidInput`."""
+    """`name`, whose directory says what its name stands for, and holds nothing else. Raises `InvalidInput`."""
     match = _ID.match(name)
     try:
+        strange = set(os.listdir(os.path.join(caches, name))) - _PARTS
         fd = os.open(os.path.join(caches, name, ABOUT), _READ)
         with os.fdopen(fd, "rb") as stream:
             about = stream.read(_MAX_ABOUT)
     except OSError:
-        about = b""
-    if match is None or Digest.of(about).encoded != match[1]:
+        strange, about = set(), b""
+    if match is None or strange or Digest.of(about).encoded != match[1]:
         raise InvalidInput(
             f"cannot take {name[:80]!r}: it is no exported cache mount", hint="lstore builder export"
         )

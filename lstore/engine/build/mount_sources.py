@@ -25,6 +25,8 @@ ABOUT: Final = "about"
 """The file of a cache that says which it is."""
 DATA: Final = "data"
 LOCK: Final = "lock"
+SIZE: Final = "size"
+"""The file of a cache that says how large it was after its last use, and when that was."""
 _LOOK_AGAIN: Final = 0.05
 _SECRET_MODE: Final = 0o400
 _CACHE_MODE: Final = 0o755
@@ -184,10 +186,15 @@ class MountSources:
         while True:
             for copy in range(copies):
                 home = os.path.join(self.site.cache.mounts, key if not copy else f"{key}-{copy}")
-                lock = _open(home, mount)
-                locks.callback(lock.close)
-                if lock.try_shared() if mount.sharing == "shared" else lock.try_exclusive():
+                try:
+                    lock = _open(home, mount)
+                except FileNotFoundError:  # a prune took the cache just now
+                    continue
+                is_ours = lock.try_shared() if mount.sharing == "shared" else lock.try_exclusive()
+                if is_ours and lock.is_current():  # else a prune was faster
+                    locks.callback(_let_go, lock, home)
                     return os.path.join(home, DATA)
+                lock.close()
             cancellation.pause(_LOOK_AGAIN)
 
 
@@ -197,8 +204,15 @@ def _open(home: str, mount: Mount) -> FileLock:
     if not os.path.exists(about):
         with open(about, "w", encoding="utf-8") as file:
             file.write(mount.cache_key)
-    os.utime(home)
     return open_lock(os.path.join(home, LOCK))
+
+
+def _let_go(lock: FileLock, home: str) -> None:
+    """The end of a use is its time; by it a prune goes, and whoever remembers how large the cache was."""
+    try:
+        os.utime(home)
+    finally:
+        lock.close()
 
 
 def _local_key(context: LocalContext, mount: Mount) -> Digest:

@@ -4,27 +4,25 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from layerstore.build.cache import BuildCache
 from layerstore.disk.locks import open_lock
+from layerstore.disk.publish import TEMPORARY_PREFIX
 from layerstore.disk.trees import Meter, remove_tree, set_aside
 from layerstore.errors import storage_error
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.store.closure import ClosureReader
-from lstore.engine.build.mount_sources import ABOUT, LOCK
+from lstore.engine.build.mount_sources import ABOUT, LOCK, SIZE
 from lstore.engine.build.site import sweep
 from lstore.engine.collect import collect
-from runner.mapped import call_mapped
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
 
-MAX_CACHE: Final = 20 << 30
-"""Bytes that finished steps and cache mounts may take after a build; the least recently used go first."""
 _MAX_ABOUT: Final = 4096
+_MAX_SIZE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,8 @@ class CacheItem:
 @dataclass(frozen=True, slots=True)
 class CachePruneRequest:
     """What may go: all of it, or what was last used before `unused_since` (seconds since the epoch), or the least
-    recently used until no more than `keep_size` bytes are left. Cache mounts only where `with_mounts` says so.
+    recently used until no more than `keep_size` bytes are left; layers of images, which stay, do not count then.
+    Cache mounts only where `with_mounts` says so, and never one that a step uses.
     """
 
     unused_since: float | None = None
@@ -58,42 +57,41 @@ class CachePruneRequest:
 def usage(engine: "Engine") -> tuple[CacheItem, ...]:
     """What is kept, the least recently used first."""
     cache = BuildCache(engine.store.layout)
-    items = [*_steps(engine, cache), *_mounts(cache)]
+    items = [*_steps(engine, cache), *_mounts(engine, cache)]
     return tuple(sorted(items, key=lambda item: (item.last_used, item.id)))
 
 
 def prune(engine: "Engine", request: CachePruneRequest) -> tuple[tuple[CacheItem, ...], int]:
     """Remove what `request` says; what that was, and the bytes that it gave back. Raises `StorageError`."""
     sweep(engine)
-    doomed = [
-        item for item in _choose(usage(engine), request) if not item.is_mount or _remove_mount(engine, item)
-    ]
+    doomed = tuple(_doomed(engine, usage(engine), request))
     keys = [key for item in doomed for key in item.keys]
     with engine.store.locked():
         BuildCache(engine.store.layout).remove(keys)
     freed = collect(engine.store, engine.snapshotter).usage.size
-    return tuple(doomed), freed + sum(item.size for item in doomed if item.is_mount)
+    return doomed, freed + sum(item.size for item in doomed if item.is_mount)
 
 
-def bound(engine: "Engine") -> None:
-    """Keep to `MAX_CACHE`. Called after a build that added something."""
-    if sum(each.record.size for each in BuildCache(engine.store.layout).records()) > MAX_CACHE:
-        prune(engine, CachePruneRequest(keep_size=MAX_CACHE, with_mounts=True))
+def bound(engine: "Engine", keep_size: int) -> None:
+    """Keep finished steps and cache mounts to `keep_size` bytes. Called after a build that added something."""
+    cache = BuildCache(engine.store.layout)
+    steps = sum(layer.size for layer in cache.layers())
+    if steps + sum(item.size for item in _mounts(engine, cache)) > keep_size:
+        prune(engine, CachePruneRequest(keep_size=keep_size, with_mounts=True))
 
 
-def _choose(items: Sequence[CacheItem], request: CachePruneRequest) -> Iterable[CacheItem]:
-    candidates = [item for item in items if request.with_mounts or not item.is_mount]
-    if request.unused_since is not None:
-        candidates = [item for item in candidates if item.last_used < request.unused_since]
-    if request.keep_size is None:
-        return candidates
-    total, chosen = sum(item.size for item in items), []
-    for item in candidates:
-        if total <= request.keep_size:
-            break
-        chosen.append(item)
+def _doomed(engine: "Engine", items: Sequence[CacheItem], request: CachePruneRequest) -> Iterable[CacheItem]:
+    """What is to go; cache mounts are gone by then, and for one that is in use another goes."""
+    total = sum(item.size for item in items if not item.is_shared)
+    for item in items:
+        if request.keep_size is not None and (item.is_shared or total <= request.keep_size):
+            continue
+        if request.unused_since is not None and item.last_used >= request.unused_since:
+            continue
+        if item.is_mount and not (request.with_mounts and _remove_mount(engine, item)):
+            continue
         total -= item.size
-    return chosen
+        yield item
 
 
 def _steps(engine: "Engine", cache: BuildCache) -> list[CacheItem]:
@@ -126,16 +124,52 @@ def _layers_of(engine: "Engine", root: Descriptor) -> Iterable[Digest]:
     return ClosureReader(engine.store.blobs).of(root).blobs
 
 
-def _mounts(cache: BuildCache) -> list[CacheItem]:
+def _mounts(engine: "Engine", cache: BuildCache) -> list[CacheItem]:
     found = []
-    with suppress(FileNotFoundError):
-        for name in sorted(os.listdir(cache.mounts)):
-            home = os.path.join(cache.mounts, name)
-            with suppress(OSError), open(os.path.join(home, ABOUT), encoding="utf-8") as file:
+    for name in _names(cache.mounts):
+        home = os.path.join(cache.mounts, name)
+        try:
+            last_use = os.stat(home).st_mtime_ns
+            with open(os.path.join(home, ABOUT), encoding="utf-8") as file:
                 title = f"cache mount {file.read(_MAX_ABOUT)}"
-                size = Meter().measure(home).size
-                found.append(CacheItem(name, True, size, False, os.stat(home).st_mtime, title))
+            size = _size(engine, home, last_use)
+        except (
+            FileNotFoundError
+        ):  # removed just now, or its first user was killed, and its next one says what it is
+            continue
+        except OSError as error:
+            raise storage_error(error, f"read the cache {home}") from error
+        found.append(CacheItem(name, True, size, False, last_use / 10**9, title))
     return found
+
+
+def _names(mounts: str) -> list[str]:
+    try:
+        return [name for name in sorted(os.listdir(mounts)) if not name.startswith(TEMPORARY_PREFIX)]
+    except FileNotFoundError:
+        return []
+
+
+def _size(engine: "Engine", home: str, last_use: int) -> int:
+    """Bytes on disk; remembered until the cache is used again, which its directory's time says."""
+    path = os.path.join(home, SIZE)
+    with suppress(FileNotFoundError, ValueError), open(path, encoding="ascii") as file:
+        known, moment = map(int, file.read(_MAX_SIZE).split())
+        if moment == last_use:
+            return known
+    size = _measured(engine, home)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{size} {last_use}")
+    os.utime(home, ns=(last_use, last_use))  # making the file changed it
+    return size
+
+
+def _measured(engine: "Engine", home: str) -> int:
+    if engine.ids is None:
+        return Meter().measure(home).size
+    from layerstore.snapshot.mapped import measure_mapped
+
+    return measure_mapped(engine.ids, home)
 
 
 def _remove_mount(engine: "Engine", item: CacheItem) -> bool:
@@ -146,9 +180,9 @@ def _remove_mount(engine: "Engine", item: CacheItem) -> bool:
     except FileNotFoundError:
         return False
     try:
-        if not lock.try_exclusive():
+        if not (lock.try_exclusive() and lock.is_current()):
             return False
-        call_mapped(partial(remove_tree, set_aside(home)))
+        remove_tree(set_aside(home))
     except OSError as error:
         raise storage_error(error, f"remove the cache {home}") from error
     finally:

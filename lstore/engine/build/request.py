@@ -9,6 +9,8 @@ from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 
 PARALLEL_STAGES = 4
+KEEP_STORAGE = 20 << 30
+"""Bytes that finished steps and cache mounts may take after a build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class BuildRequest:
     policy: CachePolicy = field(default_factory=CachePolicy)
     cache_from: tuple[CachePlace, ...] = ()
     cache_to: tuple[CachePlace, ...] = ()
+    keep_storage: int = KEEP_STORAGE
+    """To how many bytes finished steps and cache mounts are kept afterwards; the least recently used go first."""
     pull: bool = False
     is_squashed: bool = False
     has_provenance: bool = False
