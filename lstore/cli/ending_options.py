@@ -11,7 +11,7 @@ from lstore.cli.container_name import CONTAINER_NAME
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The containers, and the signal and the patience that are not their own; None for their own."""
+    """The containers, and the signal and the seconds to wait; None where each container's own holds."""
 
     names: Sequence[str]
     number: int | None
@@ -23,9 +23,20 @@ def ending_options(function: Callable[..., int]) -> Callable[..., int]:
 
     @click.argument("names", metavar="CONTAINER...", nargs=-1, required=True, type=CONTAINER_NAME)
     @click.option(
-        "-s", "--signal", "signal_name", metavar="SIGNAL", help="Instead of the container's stop signal"
+        "-s",
+        "--signal",
+        "signal_name",
+        metavar="SIGNAL",
+        help="The signal to send, instead of the container's own",
     )
-    @click.option("-t", "--timeout", "--time", type=int, help="Seconds until it is killed; -1 for never")
+    @click.option(
+        "-t",
+        "--timeout",
+        "--time",
+        type=int,
+        metavar="NUMBER",
+        help="Seconds until it is then killed; -1 for never",
+    )
     @wraps(function)
     def command(
         session: object, *, names: Sequence[str], signal_name: str | None, timeout: int | None

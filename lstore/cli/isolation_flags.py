@@ -39,7 +39,7 @@ ISOLATION_FLAGS: tuple[Flag, ...] = (
     Flag(("--device-write-bps",), "device_write_bps", "list", "Bytes a second to a device", metavar="PATH:SIZE"),
     Flag(("--device-write-iops",), "device_write_iops", "list", "Writes a second to a device", metavar="PATH:NUMBER"),
     Flag(("--dns",), "dns", "list", "A server to ask for names", metavar="IP"),
-    Flag(("--dns-option",), "dns_option", "list", "An option of resolv.conf", metavar="OPTION"),
+    Flag(("--dns-option", "--dns-opt"), "dns_option", "list", "An option of resolv.conf", metavar="OPTION"),
     Flag(("--dns-search",), "dns_search", "list", "A domain to look for names in, . for none", metavar="DOMAIN"),
     Flag(("--domainname",), "domainname", "text", "The NIS domain name inside", metavar="STRING"),
     Flag(("--group-add",), "group_add", "list", "Another group of the user", metavar="NAME|GID"),
@@ -57,7 +57,7 @@ ISOLATION_FLAGS: tuple[Flag, ...] = (
     Flag(("--sysctl",), "sysctl", "list", "Set a setting of the kernel", metavar="NAME=VALUE"),
     Flag(("--tmpfs",), "tmpfs", "list", "Mount a tmpfs", metavar="PATH[:OPTIONS]"),
     Flag(("--ulimit",), "ulimit", "list", "Limit a resource of each process", metavar="NAME=SOFT[:HARD]"),
-    Flag(("--userns",), "userns", "text", "Whose ids the users inside have", metavar="MODE"),
+    Flag(("--userns",), "userns", "text", "Whose ids users have inside: host, or remap for their own", metavar="MODE"),
     Flag(("--uts",), "uts", "text", "Whose host name it has: host", metavar="MODE"),
     Flag(("-v", "--volume"), "volume", "list", "Bind a directory or file of the host", metavar="HOST:INSIDE[:ro]"),
 )  # fmt: skip

@@ -37,7 +37,7 @@ class LazyGroup(click.Group):
         """The command, imported; None where there is none of that name."""
         if cmd_name in self._families:
             family = self._families[cmd_name]
-            return LazyGroup(cmd_name, family.summary, family.verbs)
+            return LazyGroup(cmd_name, f"{family.summary}.", family.verbs)
         verb = self._verbs.get(cmd_name)
         if verb is None:
             return None

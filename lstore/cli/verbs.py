@@ -28,11 +28,11 @@ class Family(Value):
     verbs: Mapping[str, Verb]
 
 
-ATTACH = Verb("attach", "Join our streams with those of a container that runs")
+ATTACH = Verb("attach", "Join standard input, output and error with those of a running container")
 BUILD = Verb("build", "Build an image from a Dockerfile")
 BUILDER_DU = Verb("builder_du", "Show what builds keep for the next ones")
 BUILDER_EXPORT = Verb("builder_export", "Write the caches of RUN --mount=type=cache to a tar archive")
-BUILDER_IMPORT = Verb("builder_import", "Take such caches from an archive")
+BUILDER_IMPORT = Verb("builder_import", "Take caches of RUN --mount=type=cache from a tar archive")
 BUILDER_PRUNE = Verb("builder_prune", "Remove what builds keep")
 BUNDLE = Verb("bundle", "Write an image as a bundle for runc, crun and other OCI runtimes")
 CAT = Verb("cat", "Write files of an image to standard output")
@@ -43,7 +43,7 @@ CP = Verb("cp", "Copy files from or into a container")
 CREATE = Verb("create", "Make a container without starting it")
 DIFF = Verb("diff", "Show what a container changed, or how the files of two images differ")
 EVENTS = Verb("events", "Show what happens to containers")
-EXEC = Verb("exec", "Run a command in a container that runs")
+EXEC = Verb("exec", "Run a command in a running container")
 EXPLORE = Verb("explore", "Show what is in an image: layers, files, waste and duplicates")
 EXPORT = Verb("export", "Write a container's files to a tar archive")
 FSCK = Verb("fsck", "Check the store, and repair it")
@@ -56,12 +56,12 @@ KILL = Verb("kill", "Send a signal to containers")
 LOAD = Verb("load", "Load images from an archive, a layout directory or standard input")
 LOGIN = Verb("login", "Keep credentials for a registry")
 LOGOUT = Verb("logout", "Forget the credentials for a registry")
-LOGS = Verb("logs", "Show what a container wrote")
+LOGS = Verb("logs", "Show the output of a container")
 LS = Verb("ls", "List files of an image")
-MOUNT = Verb("mount", "Mount an image's or a container's files to look at")
-PAUSE = Verb("pause", "Let all processes of containers stand still")
-PORT = Verb("port", "List the ports of a container that are published")
-PRUNE_CONTAINERS = Verb("container_prune", "Remove all containers that do not run")
+MOUNT = Verb("mount", "Mount the files of an image or a container, read-only")
+PAUSE = Verb("pause", "Pause all processes of containers")
+PORT = Verb("port", "List the published ports of a container")
+PRUNE_CONTAINERS = Verb("container_prune", "Remove all stopped containers")
 PRUNE_IMAGES = Verb("image_prune", "Remove unused images")
 PS = Verb("ps", "List containers")
 PULL = Verb("pull", "Download images from a registry")
@@ -73,19 +73,21 @@ RMI = Verb("rmi", "Remove images")
 RUN = Verb("run", "Run a command in a new container")
 SAVE = Verb("save", "Save images to an archive")
 SEARCH = Verb("search", "Search a registry for images")
-START = Verb("start", "Start containers that do not run")
+START = Verb("start", "Start stopped containers")
 STATS = Verb("stats", "Show what containers use, as it changes")
 STOP = Verb("stop", "Stop containers")
 SYSTEM_DF = Verb("system_df", "Show what takes space in the store")
 SYSTEM_PRUNE = Verb("system_prune", "Remove everything that nothing uses")
-SYSTEM_RESTORE = Verb("system_restore", "Start again what should run, and clear up what was killed")
+SYSTEM_RESTORE = Verb(
+    "system_restore", "Restart the containers that should run, and clear up after killed processes"
+)
 SYSTEM_SERVICE = Verb(
     "system_service", "Print a systemd unit that restores containers when the machine starts"
 )
 TAG = Verb("tag", "Give an image another name")
 TOP = Verb("top", "Show the processes of a container")
-UMOUNT = Verb("umount", "Unmount what was mounted to look at")
-UNPAUSE = Verb("unpause", "Let paused containers go on")
+UMOUNT = Verb("umount", "Unmount what lstore mount has mounted")
+UNPAUSE = Verb("unpause", "Resume paused containers")
 UPDATE = Verb("update", "Change limits and restart policies of containers")
 VERSION = Verb("version", "Show the version")
 WAIT = Verb("wait", "Wait for containers to end, and print their exit statuses")
@@ -125,6 +127,7 @@ FAMILIES: Mapping[str, Family] = {
             "port": PORT,
             "prune": PRUNE_CONTAINERS,
             "ps": _alias(PS),
+            "remove": _alias(RM),
             "rename": RENAME,
             "restart": RESTART,
             "rm": RM,

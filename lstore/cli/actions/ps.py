@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from lstore.engine.containers.upkeep import Container
 
 FLAGS: tuple[Flag, ...] = (
-    Flag(("-a", "--all"), "is_all", "switch", "Show those that do not run, too"),
-    Flag(("-l", "--latest"), "latest", "switch", "Show the one that was made last"),
-    Flag(("-n", "--last"), "last", "number", "Show so many that were made last", default=-1),
+    Flag(("-a", "--all"), "is_all", "switch", "Show stopped containers, too"),
+    Flag(("-l", "--latest"), "latest", "switch", "Show the container that was made last"),
+    Flag(
+        ("-n", "--last"), "last", "number", "Show the containers that were made last, this many", default=-1
+    ),
     Flag(("-q", "--quiet"), "quiet", "switch", "Show ids alone"),
-    Flag(("-s", "--size"), "has_size", "switch", "Show what they have written"),
+    Flag(("-s", "--size"), "has_size", "switch", "Show how much they have written"),
     NO_TRUNC,
     FILTER,
     FORMAT,
@@ -51,7 +53,7 @@ _COMMAND_LENGTH = 20
 
 
 def act(session: Session, given: Given, _words: Sequence[str]) -> int:
-    """Print the list; 0."""
+    """Print the list of containers; 0."""
     last = given.number("last")
     most = 1 if given.is_on("latest") else last if last is not None and last >= 0 else None
     engine, form = session.engine(), given.text("form")

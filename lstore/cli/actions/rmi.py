@@ -30,7 +30,7 @@ MOST = None
 
 
 def act(session: Session, given: Given, words: Sequence[str]) -> int:
-    """Remove the images `words`; what their failures make together."""
+    """Remove the images `words`; the exit status of those that failed together, 0 where none did."""
     from lstore.engine.remove import remove_images
 
     engine = session.engine()

@@ -17,7 +17,7 @@ from lstore.cli.verbs import ATTACH
 @flags(DETACH_KEYS, SIG_PROXY)
 @click.pass_obj
 def command(session: Session, /, *, name: str, no_stdin: bool, **options: object) -> int:
-    """Ends with the container, as it does, or by the detach keys."""
+    """Ends when the container ends, with its exit status, or when the detach keys are pressed."""
     from lstore.engine.containers.attach import attach
 
     return attach(session.engine(), name, joining_of(Given(options), sends_input=not no_stdin)) or 0

@@ -7,6 +7,7 @@ import click
 from layerstore.oci.reference import Reference
 from lstore.cli.container_name import CONTAINER_NAME
 from lstore.cli.moments import moment_of_creation
+from lstore.cli.options import change_option, message_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import COMMIT
@@ -15,12 +16,10 @@ from lstore.cli.verbs import COMMIT
 @verb(COMMIT)
 @click.argument("name", metavar="CONTAINER", type=CONTAINER_NAME)
 @click.argument("image", metavar="[REPOSITORY[:TAG]]", default="")
-@click.option("-a", "--author", default="", metavar="STRING", help="Who made it")
-@click.option(
-    "-c", "--change", "changes", multiple=True, metavar="LIST", help="A Dockerfile instruction to apply"
-)
-@click.option("-m", "--message", default="", metavar="STRING", help="The comment that the history shows")
-@click.option("-p", "--pause/--no-pause", default=True, help="Let the container stand still meanwhile")
+@click.option("-a", "--author", default="", metavar="STRING", help="The author of the image")
+@change_option
+@message_option
+@click.option("-p", "--pause/--no-pause", default=True, help="Pause the container meanwhile")
 @click.pass_obj
 def command(
     session: Session,

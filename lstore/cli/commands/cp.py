@@ -17,15 +17,15 @@ _STREAM = "-"
     "-a",
     "--archive",
     is_flag=True,
-    help="Keep owners; out of a container, root then gets devices and file capabilities, too",
+    help="Keep owners; with root, also devices and file capabilities, out of a container",
 )
-@click.option("-L", "--follow-link", is_flag=True, help="Copy what a link at the source's end points to")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing (nothing is said anyway)")
+@click.option("-L", "--follow-link", is_flag=True, help="Where the source is a link, copy what it points to")
+@click.option("-q", "--quiet", is_flag=True, help="Accepted for docker's sake; nothing is printed anyway")
 @click.pass_obj
 def command(
     session: Session, *, source: str, target: str, archive: bool, follow_link: bool, quiet: bool
 ) -> None:
-    """One of both is in a container; - is a tar archive on standard input or output."""
+    """Exactly one of the two is in a container; - is a tar archive on standard input or output."""
     from lstore.engine.containers.copy_files import (
         CopyOptions,
         Place,
@@ -38,7 +38,7 @@ def command(
     options = CopyOptions(follow_link, archive)
     (container, path), (into, place) = _split(source), _split(target)
     if bool(container) == bool(into):
-        raise UsageError("cannot copy: one of both must be CONTAINER:PATH, and only one")
+        raise UsageError("cannot copy: exactly one of source and target must be CONTAINER:PATH")
     engine = session.engine()
     if container and target == _STREAM:
         refuse_terminal(session, "write an archive")

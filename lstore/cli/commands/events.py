@@ -9,6 +9,7 @@ import click
 from lstore.cli.filters import parse_filters
 from lstore.cli.format import object_text
 from lstore.cli.moments import parse_moment
+from lstore.cli.options import since_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import EVENTS
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "-f", "--filter", "filters", multiple=True, metavar="FILTER", help="Show those that pass KEY=VALUE"
 )
-@click.option(
-    "--since", metavar="TIME", help="From then on: RFC 3339, seconds since 1970, or 10m for ten minutes ago"
-)
+@since_option
 @click.option("--until", metavar="TIME", help="Before then, and end")
 @click.option("--format", "form", metavar="STRING", help="Show as 'json', or by a Go template")
 @click.pass_obj

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import BinaryIO
 
 import click
 
-from layerstore.errors import UsageError, storage_error
+from layerstore.errors import file_error
 from layerstore.oci.reference import Reference
-from lstore.cli.options import parse_platform, platform_option
+from lstore.cli.moments import moment_of_creation
+from lstore.cli.options import change_option, message_option, parse_platform, platform_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import IMPORT
@@ -18,10 +18,8 @@ from lstore.cli.verbs import IMPORT
 @verb(IMPORT)
 @click.argument("source", metavar="FILE|-")
 @click.argument("name", metavar="[REPOSITORY[:TAG]]", default="")
-@click.option(
-    "-c", "--change", "changes", multiple=True, metavar="LIST", help="A Dockerfile instruction to apply"
-)
-@click.option("-m", "--message", default="", metavar="STRING", help="The comment that the history shows")
+@change_option
+@message_option
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress")
 @platform_option
 @click.pass_obj
@@ -38,7 +36,7 @@ def command(
     from lstore.engine.import_ import ImportRequest, import_image
 
     request = ImportRequest(
-        created=_created(session),
+        created=moment_of_creation(session.settings.environment, session.now()),
         name=Reference.parse(name) if name else None,
         platform=parse_platform(platform),
         message=message,
@@ -58,17 +56,6 @@ def _opened(session: Session, source: str) -> Iterator[BinaryIO]:
     try:
         stream = open(source, "rb")  # noqa: SIM115  # closed below, where other errors are not ours
     except OSError as error:
-        raise storage_error(error, f"read {source}") from error
+        raise file_error(error, f"read {source}") from error
     with stream:
         yield stream
-
-
-def _created(session: Session) -> datetime:
-    """The time the image claims: SOURCE_DATE_EPOCH where it is set, so that builds can be repeated."""
-    epoch = session.settings.environment.get("SOURCE_DATE_EPOCH", "")
-    if not epoch:
-        return session.now()
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"SOURCE_DATE_EPOCH is no time: {epoch[:40]!r}") from error

@@ -17,9 +17,12 @@ _KINDS = ("container", "image")
 @verb(INSPECT)
 @click.argument("names", metavar="NAME...", type=IMAGE_NAME, nargs=-1, required=True)
 @click.option("-f", "--format", "form", metavar="STRING", help="Show as 'json', or by a Go template")
-@click.option("-s", "--size", "has_size", is_flag=True, help="Show what containers have written")
+@click.option("-s", "--size", "has_size", is_flag=True, help="Show how much containers have written")
 @click.option(
-    "--type", "kind", type=click.Choice(_KINDS), help="What the names are of; else containers first"
+    "--type",
+    "kind",
+    type=click.Choice(_KINDS),
+    help="What the names stand for; without it, containers come first",
 )
 @click.pass_context
 def command(

@@ -13,7 +13,14 @@ from lstore.cli.verbs import KILL
 
 @verb(KILL)
 @click.argument("names", metavar="CONTAINER...", nargs=-1, required=True, type=CONTAINER_NAME)
-@click.option("-s", "--signal", "signal_name", metavar="SIGNAL", default="SIGKILL", help="The signal to send")
+@click.option(
+    "-s",
+    "--signal",
+    "signal_name",
+    metavar="SIGNAL",
+    default="SIGKILL",
+    help="The signal to send, instead of KILL",
+)
 @click.pass_obj
 def command(session: Session, *, names: Sequence[str], signal_name: str) -> int:
     from lstore.engine.containers.ending import kill

@@ -5,6 +5,7 @@ import click
 from layerstore.errors import UsageError
 from lstore.cli.container_name import CONTAINER_NAME
 from lstore.cli.moments import parse_moment
+from lstore.cli.options import since_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import LOGS
@@ -14,12 +15,12 @@ _EVERYTHING = "all"
 
 @verb(LOGS)
 @click.argument("name", metavar="CONTAINER", type=CONTAINER_NAME)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what it writes, until it ends")
-@click.option(
-    "--since", metavar="TIME", help="From then on: RFC 3339, seconds since 1970, or 10m for ten minutes ago"
-)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the container ends")
+@since_option
 @click.option("--until", metavar="TIME", help="Before then")
-@click.option("-n", "--tail", metavar="NUMBER", default=_EVERYTHING, help="So many lines of the end")
+@click.option(
+    "-n", "--tail", metavar="NUMBER", default=_EVERYTHING, help="Show only the last lines, this many"
+)
 @click.option("-t", "--timestamps", is_flag=True, help="Show when each line came")
 @click.pass_obj
 def command(
@@ -49,7 +50,7 @@ def command(
 
 
 def _count(text: str) -> int | None:
-    """Docker takes anything that is no number for all."""
+    """How many lines of the end; None for all. Raises `UsageError`."""
     if text == _EVERYTHING:
         return None
     if not text.isascii() or not text.isdigit():

@@ -14,8 +14,13 @@ from lstore.cli.verbs import RM
 
 @verb(RM)
 @click.argument("names", metavar="CONTAINER...", nargs=-1, required=True, type=CONTAINER_NAME)
-@click.option("-f", "--force", is_flag=True, help="Kill those that run, and miss none that are gone")
-@click.option("-v", "--volumes", is_flag=True, help="Remove its nameless volumes, too (there are none yet)")
+@click.option("-f", "--force", is_flag=True, help="Kill running containers; it is no failure if one is gone")
+@click.option(
+    "-v",
+    "--volumes",
+    is_flag=True,
+    help="Remove anonymous volumes, too; accepted for docker's sake, there are none",
+)
 @click.pass_obj
 def command(session: Session, *, names: Sequence[str], force: bool, volumes: bool) -> int:
     from lstore.engine.containers.remove import remove

@@ -24,7 +24,13 @@ _COLUMNS = Columns(_HEADINGS, tuple(_HEADINGS))
 
 @verb(SEARCH)
 @click.argument("term", metavar="TERM")
-@click.option("--limit", type=click.IntRange(1, 100), default=25, help="How many results at most")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100),
+    default=25,
+    metavar="NUMBER",
+    help="How many results at most: 1 to 100",
+)
 @filter_option
 @format_option
 @no_trunc_option

@@ -17,7 +17,7 @@ from lstore.cli.verbs import START
 @verb(START)
 @click.argument("names", metavar="CONTAINER...", nargs=-1, required=True, type=CONTAINER_NAME)
 @click.option(
-    "-a", "--attach", is_flag=True, help="Show what it writes, pass signals on, and exit as it does"
+    "-a", "--attach", is_flag=True, help="Show its output, pass signals on, and end with its exit status"
 )
 @click.option("-i", "--interactive", is_flag=True, help="Pass our standard input on, too")
 @flags(DETACH_KEYS, SIG_PROXY)

@@ -38,7 +38,7 @@ _INTERVAL = 1.0
 
 @verb(STATS)
 @click.argument("names", metavar="[CONTAINER...]", nargs=-1, type=CONTAINER_NAME)
-@click.option("-a", "--all", "is_all", is_flag=True, help="Show those that do not run, too")
+@click.option("-a", "--all", "is_all", is_flag=True, help="Show stopped containers, too")
 @click.option("--no-stream", is_flag=True, help="Show one measurement, and end")
 @no_trunc_option
 @format_option

@@ -10,7 +10,7 @@ from lstore.cli.verbs import SYSTEM_RESTORE
 @verb(SYSTEM_RESTORE)
 @click.pass_obj
 def command(session: Session) -> int:
-    """For the start of the machine. What killed processes left is cleared up, too."""
+    """Meant for the start of the machine: `lstore system service` prints a unit that runs it."""
     from lstore.engine.containers.prune import restore
 
     restored = restore(session.engine())

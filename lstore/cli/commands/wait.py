@@ -15,7 +15,6 @@ from lstore.cli.verbs import WAIT
 @click.argument("names", metavar="CONTAINER...", nargs=-1, required=True, type=CONTAINER_NAME)
 @click.pass_obj
 def command(session: Session, *, names: Sequence[str]) -> int:
-    """Prints the exit status of each."""
     from lstore.engine.containers.ending import wait
 
     failures: list[LstoreError] = []
