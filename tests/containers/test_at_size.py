@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.containers.conftest import Lstore
-from tests.containers.test_killed import groups_of, processes_of
+from tests.containers.test_killed import groups_of, processes_of, survey
 
 pytestmark = pytest.mark.root
 
@@ -13,11 +13,9 @@ CYCLES = int(os.environ.get("LSTORE_CYCLES", "10"))
 CONTAINERS = int(os.environ.get("LSTORE_CONTAINERS", "12"))
 
 
-def nothing_is_left(lstore: Lstore) -> bool:
-    return (lstore.leftovers(), processes_of(lstore), groups_of(lstore)) == ([], [], [])
-
-
 def test_starts_and_stops_leave_nothing(lstore: Lstore) -> None:
+    lstore("run", "--rm", "busybox", "true")
+    before = survey(lstore)
     lstore("create", "--name", "cycled", "busybox", "sleep", "1000")
     home = lstore.home("cycled")
     for _ in range(CYCLES):
@@ -32,10 +30,12 @@ def test_starts_and_stops_leave_nothing(lstore: Lstore) -> None:
 
     assert sorted(path.name for path in home.iterdir() if path.is_file()) == files
     lstore("rm", "cycled")
-    assert nothing_is_left(lstore)
+    assert survey(lstore) == before
 
 
 def test_containers_run_detached_side_by_side(lstore: Lstore) -> None:
+    lstore("run", "--rm", "busybox", "true")
+    before = survey(lstore)
     names = [f"many{number}" for number in range(CONTAINERS)]
 
     for name in names:
@@ -46,4 +46,4 @@ def test_containers_run_detached_side_by_side(lstore: Lstore) -> None:
     assert sorted(running) == sorted(names)
     assert inside == [lstore("inspect", "--format", "{{.Id}}", name)[:12] for name in names]
     lstore("rm", "-f", *names)
-    assert nothing_is_left(lstore)
+    assert survey(lstore) == before

@@ -1,11 +1,13 @@
 """kill -9 of launchers and monitors, at any moment: the next command notices, and nothing is left."""
 
+import fcntl
 import json
 import os
 import random
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,16 +21,30 @@ SEED = 20241124
 
 
 def processes_of(lstore: Lstore) -> list[int]:
-    """Whatever has a file of the store's containers open, or is mounted from it."""
-    root = str(lstore.root)
-    return [pid for pid in pids() if any(root in path for path in open_files(pid)) or _mounts(pid, root)]
+    """Whatever has a file of the store's containers open, sees a mount of it, or runs its `marked` interpreter."""
+    root, python = str(lstore.root), lstore.python.encode()
+    is_known = python != sys.executable.encode()
+    return [
+        pid
+        for pid in pids()
+        if any(root in path for path in open_files(pid))
+        or any(root in line for line in _mounts_of(pid))
+        or (is_known and python in command_line(pid))
+    ]
 
 
-def _mounts(pid: int, root: str) -> bool:
+def command_line(pid: int) -> bytes:
     try:
-        return root in Path(f"/proc/{pid}/mountinfo").read_text()
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return False
+        return b""
+
+
+def _mounts_of(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    except OSError:
+        return []
 
 
 def groups_of(lstore: Lstore) -> list[str]:
@@ -37,6 +53,48 @@ def groups_of(lstore: Lstore) -> list[str]:
     names = {f"lstore-{json.loads(line)['Actor']['ID'][:12]}" for line in events}
     walked = os.walk("/sys/fs/cgroup")  # minds no group of others' that goes meanwhile
     return [f"{place}/{name}" for place, below, _ in walked for name in below if name[:19] in names]
+
+
+def locks_of(lstore: Lstore) -> list[str]:
+    """The files of the store of which somebody holds a lock: proc_locks(5)."""
+    numbers = {line.split()[5].rpartition(":")[2] for line in Path("/proc/locks").read_text().splitlines()}
+    paths = (
+        os.path.join(place, name) for place, below, files in os.walk(lstore.root) for name in below + files
+    )
+    return [path for path in paths if str(os.lstat(path).st_ino) in numbers and _is_locked(path)]
+
+
+def _is_locked(path: str) -> bool:
+    """Inode numbers are those of one file system, and another one's may be the same."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def survey(lstore: Lstore) -> dict[str, list[str]]:
+    """All that there is of a store: paths, mounts in anybody's namespace, control groups, processes, locks."""
+    root = str(lstore.root)
+    paths = (os.path.join(place, name) for place, below, files in os.walk(root) for name in below + files)
+    return {
+        "directories": sorted(path for path in paths if not path.startswith(f"{root}/containers/events")),
+        "mounts": sorted({line for pid in pids() for line in _mounts_of(pid) if root in line}),
+        "groups": groups_of(lstore),
+        "processes": [str(pid) for pid in processes_of(lstore)],
+        "locks": locks_of(lstore),
+    }
+
+
+@pytest.fixture
+def marked(lstore: Lstore, tmp_path: Path) -> Lstore:
+    """The same store by way of an interpreter with a name of its own, so that each process of it is known."""
+    python = tmp_path / "python-of-this-test"
+    python.symlink_to(os.path.realpath(sys.executable))
+    return Lstore(lstore.root, python=str(python))
 
 
 def test_a_killed_monitor_is_noticed_said_and_cleaned_up(lstore: Lstore) -> None:
@@ -123,9 +181,11 @@ def pretend_a_reboot(lstore: Lstore) -> None:
         state.write_text(text.replace(boot, "another-boot"))
 
 
-def test_kills_at_random_moments_leave_nothing(lstore: Lstore) -> None:
+def test_kills_at_random_moments_leave_nothing(marked: Lstore) -> None:
     """LSTORE_KILLS says how many; the moments are the same in each run, as far as a clock can be."""
-    moments = random.Random(SEED)
+    lstore, moments = marked, random.Random(SEED)
+    lstore("run", "--rm", "busybox", "true")
+    before = survey(lstore)
     for number in range(ROUNDS):
         name = f"victim{number}"
         arguments = ("run", "--name", name, *(("--rm",) if number % 2 else ()), "busybox", "sleep", "1000")
@@ -147,8 +207,9 @@ def test_kills_at_random_moments_leave_nothing(lstore: Lstore) -> None:
         lstore("ps")  # what had no name yet goes with the next command that looks at containers
 
         assert lstore.leftovers() == [], (number, hits_monitor)
-    assert processes_of(lstore) == []
-    assert groups_of(lstore) == []
+    lstore("system", "restore")
+    assert survey(lstore) == before
+    assert [before[kind] for kind in ("mounts", "groups", "processes", "locks")] == [[], [], [], []]
 
 
 def test_a_creation_that_was_killed_is_swept_away(lstore: Lstore) -> None:
@@ -188,11 +249,15 @@ def test_a_rename_that_was_killed_leaves_no_name_for_good(lstore: Lstore) -> Non
     assert sorted(path.name for path in names.iterdir()) == ["nobody", "real"]
 
 
-def test_a_group_that_is_left_would_be_seen(lstore: Lstore) -> None:
-    lstore.detached("--name", "box", "busybox", "sleep", "1000")
+def test_whatever_is_left_would_be_seen(marked: Lstore) -> None:
+    marked("run", "--rm", "busybox", "true")
+    before = survey(marked)
 
-    running = groups_of(lstore)
-    lstore("rm", "-f", "box")
+    marked.detached("--name", "box", "busybox", "sleep", "1000")
+    running = survey(marked)
+    marked("rm", "-f", "box")
 
-    assert running != []
-    assert groups_of(lstore) == []
+    assert [kind for kind in before if running[kind] == before[kind]] == []
+    assert {str(pid) for pid in marked.monitors()} <= set(running["processes"])
+    assert any(path.endswith("/monitor") for path in running["locks"])
+    assert survey(marked) == before

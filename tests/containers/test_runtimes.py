@@ -13,7 +13,7 @@ import pytest
 
 from runner.oci_runtime import failure
 from tests.containers.conftest import Lstore, kill, pids
-from tests.containers.test_killed import SEED, groups_of, processes_of
+from tests.containers.test_killed import SEED, command_line, groups_of, processes_of, survey
 from tests.containers.test_terminal import PATIENCE, PROMPT, end
 
 pytestmark = [pytest.mark.root, pytest.mark.package("runc"), pytest.mark.package("crun")]
@@ -21,13 +21,6 @@ pytestmark = [pytest.mark.root, pytest.mark.package("runc"), pytest.mark.package
 KILLS = int(os.environ.get("LSTORE_KILLS", "20")) // 4
 # crun refuses hybrid control groups, which it recognises by this mount.
 HIDE = 'test -d /sys/fs/cgroup/unified && mount -t tmpfs none /sys/fs/cgroup/unified; exec "$@"'
-
-
-def command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @pytest.fixture(params=["runc", "crun"])
@@ -204,6 +197,8 @@ def test_nothing_is_left_by_a_removal_by_force(hidden: Lstore, box: str) -> None
 
 def test_nothing_is_left_of_kills_at_random_moments(hidden: Lstore, runtime: str) -> None:
     moments = random.Random(SEED)
+    hidden("run", "--rm", "--runtime", runtime, "busybox", "true")
+    before = survey(hidden)
     for number in range(KILLS):
         command = hidden.command(
             "run", "--rm", "--name", "victim", "--runtime", runtime, "busybox", "sleep", "54321"
@@ -224,5 +219,6 @@ def test_nothing_is_left_of_kills_at_random_moments(hidden: Lstore, runtime: str
         hidden.call("system", "restore")
 
         assert (hidden.leftovers(), processes_of(hidden), groups_of(hidden)) == ([], [], []), number
+    assert survey(hidden) == before
     sleepers = [pid for pid in pids() if b"54321" in command_line(pid)]
     assert sleepers == []
