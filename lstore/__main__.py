@@ -1,9 +1,14 @@
 """The entry point, ``lstore`` and ``python -m lstore``."""
 
+import gc
 import sys
 
 _STARTING = frozenset({"restart", "run", "start"})
 """Commands that need a monitor. Where the word means something else, one starts in vain, and ends at once."""
+
+
+_COLLECT_AFTER = 50_000
+"""New objects until Python looks for cycles; at its own 700, imports and documents are walked again and again."""
 
 
 def main() -> None:
@@ -13,6 +18,7 @@ def main() -> None:
         from lstore.engine.containers.standby import call_up  # noqa: PLC0415
 
         call_up()
+    gc.set_threshold(_COLLECT_AFTER)
     from lstore.cli.main import main  # noqa: PLC0415
 
     main()

@@ -10,7 +10,7 @@ import os
 import struct
 
 from layerstore.linux import signals
-from runner import console, wire
+from runner import window, wire
 from runner.keys import Detacher
 from runner.loop import READABLE, WRITABLE, Loop
 from runner.terminal import Handlers, Raw, read_input, write_all
@@ -77,7 +77,7 @@ class Attachment:
         self._send(wire.SIGNAL + bytes([number]))
 
     def _send_size(self) -> None:
-        self._send(wire.RESIZE + struct.pack("HH", *console.size(0)))
+        self._send(wire.RESIZE + struct.pack("HH", *window.size(0)))
 
     def _watch(self) -> None:
         events = READABLE | (WRITABLE if self._pending else 0)

@@ -26,6 +26,7 @@ _UMASK = 0o022
 
 def forget_imports() -> None:
     """From here on an import would load code from the image: there are none any more."""
+    linux.load_all()
     for search in (sys.path, sys.meta_path, sys.path_hooks):
         search.clear()
 

@@ -94,14 +94,3 @@ def take(slave: int, uid: int) -> None:
         for number in range(3):
             os.dup2(slave, number)
         os.close(slave)
-
-
-def resize(terminal: int, rows: int, columns: int) -> None:
-    """Give the terminal its size; whoever runs on it gets SIGWINCH."""
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-
-def size(terminal: int) -> tuple[int, int]:
-    """Rows and columns."""
-    rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(8)))
-    return rows, columns

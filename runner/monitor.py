@@ -54,6 +54,7 @@ def main(
 
     `attach` mounts a root filesystem, `remove` removes all that is a container's.
     """
+    linux.load_all()  # before there is anything to do
     if os.fork():
         os._exit(0)  # so that nobody has to wait for the monitor
     received = launcher.receive()
@@ -62,6 +63,7 @@ def main(
     wanted, (lock, *clients) = received
     close_all_but(0, 1, 2, launcher.fileno(), lock, *clients)
     os.chdir("/")
+    linux.set_title(f"lstore: monitor of {wanted.config.name}".encode())
     try:
         monitor = Monitor(wanted, attach)
         monitor.start(clients)

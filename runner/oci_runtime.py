@@ -23,7 +23,7 @@ from layerstore.errors import (
 )
 from layerstore.linux import signals
 from layerstore.value import Value
-from runner import capabilities, cgroups, console, device_rules
+from runner import capabilities, cgroups, console, device_rules, window
 from runner.bundle import writing
 from runner.channel import Channel
 from runner.failure import Doing, from_report, to_report
@@ -200,7 +200,7 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
         pair = console.open_pair(host)
         os.close(host)
         console.hand_out(pair.master, around.stdio.console)
-        console.resize(pair.slave, *around.stdio.size)
+        window.resize(pair.slave, *around.stdio.size)
         console.take(pair.slave, 0)
     with Doing("make the mounts private"):
         linux.mount(None, "/", None, linux.MS_REC | linux.MS_SLAVE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from runner import console, wire
+from runner import console, window, wire
 from runner.loop import READABLE, WRITABLE
 from runner.stdio import Stdio
 
@@ -79,7 +79,7 @@ class Streams:
     def resize(self, rows: int, columns: int) -> None:
         """Give the terminal, if there is one, its size."""
         if self._is_terminal and self._outputs:
-            console.resize(self._input, rows, columns)
+            window.resize(self._input, rows, columns)
 
     def pause(self, *, is_paused: bool) -> None:
         """Read no output, or go on reading it."""

@@ -9,7 +9,7 @@ import termios
 import tty
 
 from layerstore.linux import signals
-from runner import console
+from runner import window
 from runner.keys import Detacher
 from runner.loop import READABLE, Loop
 
@@ -69,7 +69,7 @@ def relay(master: int, pidfd: int, *, reads_input: bool, detach_keys: bytes) -> 
             loop.stop()
 
     def resize(_number: int, _frame: FrameType | None) -> None:
-        console.resize(master, *console.size(0))
+        window.resize(master, *window.size(0))
 
     loop.watch(master, READABLE, take_output)
     loop.watch(pidfd, READABLE, loop.stop)
@@ -77,7 +77,7 @@ def relay(master: int, pidfd: int, *, reads_input: bool, detach_keys: bytes) -> 
         loop.watch(0, READABLE, take_input)
     with Raw(is_raw=is_terminal and reads_input), Handlers({signals.SIGWINCH: resize} if is_terminal else {}):
         if is_terminal:
-            console.resize(master, *console.size(0))
+            window.resize(master, *window.size(0))
         loop.run()
     if not detacher.is_detached:
         _drain(master)

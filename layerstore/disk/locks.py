@@ -3,11 +3,15 @@
 The order in which locks are taken is in docs/ordering.md: a blob's ingest lock, then the store lock.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MODE = 0o600
 
@@ -83,23 +87,30 @@ def lock_directory(path: str) -> FileLock:
     return FileLock(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
-@contextmanager
-def exclusive(path: str) -> Iterator[None]:
-    """Hold the lock at `path` alone."""
-    lock = open_lock(path)
-    try:
-        lock.exclusive()
-        yield
-    finally:
-        lock.close()
+class _Held:
+    """The lock at `path`, taken by `take` when a block is entered, and let go when it is left."""
+
+    def __init__(self, path: str, take: Callable[[FileLock], None]) -> None:
+        self._path = path
+        self._take = take
+
+    def __enter__(self) -> None:
+        self._lock = open_lock(self._path)
+        try:
+            self._take(self._lock)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __exit__(self, *_exception: object) -> None:
+        self._lock.close()
 
 
-@contextmanager
-def shared(path: str) -> Iterator[None]:
-    """Hold the lock at `path` together with other sharers."""
-    lock = open_lock(path)
-    try:
-        lock.shared()
-        yield
-    finally:
-        lock.close()
+def exclusive(path: str) -> _Held:
+    """A context manager: hold the lock at `path` alone."""
+    return _Held(path, FileLock.exclusive)
+
+
+def shared(path: str) -> _Held:
+    """A context manager: hold the lock at `path` together with other sharers."""
+    return _Held(path, FileLock.shared)

@@ -4,8 +4,6 @@ Every function is atomic towards readers: they see the old state or the new one.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from layerstore.disk.faults import CrashPoint
 
@@ -16,19 +14,23 @@ _WRITTEN = CrashPoint("publish: temporary file durable")
 _RENAMED = CrashPoint("publish: renamed, directory not synced")
 
 
-@contextmanager
-def opened_directory(path: str) -> Iterator[int]:
-    """A descriptor of the directory `path`, for what is asked of descriptors alone."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+class OpenedDirectory:
+    """A block with a descriptor of the directory `path`, for what is asked of descriptors alone."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> int:
+        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._descriptor
+
+    def __exit__(self, *_exception: object) -> None:
+        os.close(self._descriptor)
 
 
 def sync_directory(path: str) -> None:
     """Make the names in the directory `path` durable."""
-    with opened_directory(path) as descriptor:
+    with OpenedDirectory(path) as descriptor:
         os.fsync(descriptor)
 
 
@@ -104,5 +106,7 @@ def make_directories(path: str, *, mode: int = 0o755) -> None:
 
 def remove_file(path: str) -> None:
     """Unlink `path` if it is there; durable once its directory is synced."""
-    with suppress(FileNotFoundError):
+    try:
         os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -1,9 +1,9 @@
 """Removing whole directory trees of our own, without following a link. On the path that starts a container."""
 
+from __future__ import annotations
+
 import errno
 import os
-from collections.abc import Iterable
-from contextlib import suppress
 from itertools import count
 
 from layerstore.disk.faults import CrashPoint
@@ -11,17 +11,17 @@ from layerstore.disk.publish import sync_directory, temporary_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _LIFTED = ".lstore-removing-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _ASIDE = CrashPoint("remove: set aside")
 
-_remove_others: "Callable[[str], None] | None" = None
+_remove_others: Callable[[str], None] | None = None
 
 
-def remove_others_with(remove: "Callable[[str], None]") -> None:
+def remove_others_with(remove: Callable[[str], None]) -> None:
     """Let `remove` do what `remove_tree` may not do as an ordinary user: remove trees with subordinate ids' files."""
     global _remove_others  # whose files a process may remove is a property of the process
     _remove_others = remove
@@ -102,18 +102,22 @@ def _empty(top: int) -> None:
     serial = count()
     while directories := _unlink_files(top):
         for name in directories:
-            with suppress(FileNotFoundError):
+            try:
                 _lift_children(name, top, unique, serial)
                 os.rmdir(name, dir_fd=top)
+            except FileNotFoundError:
+                continue
 
 
-def _lift_children(name: str, top: int, unique: str, serial: "count[int]") -> None:
+def _lift_children(name: str, top: int, unique: str, serial: count[int]) -> None:
     descriptor = _open_writable(name, top)
     try:
         for child in _unlink_files(descriptor):
-            with suppress(FileNotFoundError):
+            try:
                 _open_up(child, descriptor)
                 os.rename(child, f"{unique}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
+            except FileNotFoundError:
+                continue
     finally:
         os.close(descriptor)
 
@@ -124,8 +128,10 @@ def _unlink_files(directory: int) -> list[str]:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in found:
         if not is_directory:
-            with suppress(FileNotFoundError):
+            try:
                 os.unlink(name, dir_fd=directory)
+            except FileNotFoundError:
+                continue
     return [name for name, is_directory in found if is_directory]
 
 

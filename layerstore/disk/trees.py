@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from layerstore.disk.publish import opened_directory, sync_directory, sync_file
+from layerstore.disk.publish import OpenedDirectory, sync_directory, sync_file
 from layerstore.disk.removal import remove_tree, remove_trees, set_all_aside, set_aside
 from layerstore.linux.files import syncfs
 
@@ -111,7 +111,7 @@ def sync_tree(path: str) -> None:
     """
     few = _few_below(path)
     if few is None:
-        with opened_directory(path) as descriptor:
+        with OpenedDirectory(path) as descriptor:
             syncfs(descriptor)
         return
     files, directories = few

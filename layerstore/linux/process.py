@@ -15,6 +15,7 @@ from ctypes import (
     pythonapi,
 )
 
+from layerstore import linux
 from layerstore.linux.call import by_machine, encoded, libc, numbered
 
 CLONE_PIDFD = 0x1000
@@ -73,7 +74,8 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, nstype: int) -> None:
-    """setns(2)."""
+    """setns(2). All of this package is loaded first: what is imported after it may be another's code."""
+    linux.load_all()
     _setns(fd, nstype)
 
 

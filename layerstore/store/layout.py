@@ -17,7 +17,6 @@ ROOT/leases/                  holds of running processes against collection
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from layerstore.disk import locks
 from layerstore.disk.publish import make_directories, sync_directory, write_file
@@ -142,9 +141,11 @@ class Layout(Value):
     def _make_root(self) -> None:
         parent = os.path.dirname(self.root)
         make_directories(parent)
-        with suppress(FileExistsError):
+        try:
             os.mkdir(self.root, _PASSABLE)
-            sync_directory(parent)
+        except FileExistsError:
+            return
+        sync_directory(parent)
 
     def _make(self) -> None:
         self.make_missing()

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
 from layerstore.errors import EXIT_USAGE, LstoreError, UsageError
-from lstore.engine.containers.attach import Joining
+from lstore.engine.containers.joining import Joining
 from runner.keys import DEFAULT, parse_keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
 
     from lstore.cli.flags import Given
     from lstore.cli.session import Session
 
 
-@contextmanager
-def exits_as_run() -> Iterator[None]:
-    """Errors have docker's statuses of ``run``: 125 at least, since less is the container's own."""
-    try:
-        yield
-    except LstoreError as error:
-        error.exit_status = max(error.exit_status, EXIT_USAGE)
-        raise
+class ExitsAsRun:
+    """A block whose errors have docker's statuses of ``run``: 125 at least, since less is the container's own."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, LstoreError):
+            error.exit_status = max(error.exit_status, EXIT_USAGE)
 
 
 def joining_of(given: Given, *, sends_input: bool) -> Joining:

@@ -7,14 +7,12 @@ before anything has happened, so that nobody can tell which of the two it was.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from layerstore.value import Value
 from lstore.cli.flags import GLOBAL_FLAGS, Given, global_defaults, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Protocol
 
     from lstore.cli.flags import Flag
@@ -54,15 +52,8 @@ class _Unusual(Exception):
     """Something that is for click to understand, or to complain about."""
 
 
-def parse(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    foresee: Callable[[str], None] = lambda _verb: None,
-) -> Plain | None:
-    """What `arguments` ask for; None where click is to look at them.
-
-    `foresee` is called with the command as soon as it is known, before what it needs is imported.
-    """
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Plain | None:
+    """What `arguments` ask for; None where click is to look at them."""
     if _COMPLETION in environment:
         return None
     try:
@@ -70,8 +61,7 @@ def parse(
         verb, *rest = outer.read(arguments) or [""]
         if verb not in VERBS:
             return None
-        foresee(verb)
-        action: Action = import_module(f"lstore.cli.actions.{verb}")
+        action: Action = __import__(f"lstore.cli.actions.{verb}", fromlist=("act",))
         inner = _Options(action.FLAGS, {})
         words = inner.read(rest)
     except _Unusual:

@@ -1,4 +1,4 @@
-"""The entry point ``lstore``: global options, then one command, then an exit status.
+"""One invocation: global options, then one command, then an exit status.
 
 Nothing here imports the engine, which the command that needs it opens, or click, which `light` may do without.
 """
@@ -16,55 +16,34 @@ from lstore.cli.settings import Settings, arm_crash_point, environment, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
     from lstore.cli.settings import Streams
 
-_COLLECT_AFTER = 50_000
-"""New objects until Python looks for cycles; at its own 700, imports and documents are walked again and again."""
-
-
 def main() -> NoReturn:
     """Run the command that the process was given, and exit with its status."""
     signals.signal(signals.SIGTERM, raise_terminated)
-    gc.set_threshold(_COLLECT_AFTER)
     known = environment()
     arm_crash_point(known)
-    status = run(sys.argv[1:], streams(), known, _prepare)
+    status = run(sys.argv[1:], streams(), known)
     gc.freeze()  # else the interpreter looks for cycles among all that was imported once more before it ends
     sys.exit(status)
 
 
-def _prepare(verb: str) -> None:
-    """Let a monitor's interpreter start on another processor while this one imports what the command needs."""
-    if verb == "run":
-        from lstore.engine.containers import standby
-
-        standby.call_up()
-
-
-def run(
-    arguments: Sequence[str],
-    streams: Streams,
-    environment: Mapping[str, str],
-    foresee: Callable[[str], None] = lambda _verb: None,
-) -> int:
-    """The exit status of one invocation; whatever happens has been told on the streams.
-
-    `foresee` is called with a command that is over soon, before it is carried out.
-    """
+def run(arguments: Sequence[str], streams: Streams, environment: Mapping[str, str]) -> int:
+    """The exit status of one invocation; whatever happens has been told on the streams."""
     session = Session(streams, Settings(environment=environment))
     try:
-        status = _act(arguments, session, foresee)
+        status = _act(arguments, session)
         streams.out.flush()
     except BaseException as error:  # the last handler of the process: it turns all into a status
         return _abandon(error, session)
     return status
 
 
-def _act(arguments: Sequence[str], session: Session, foresee: Callable[[str], None]) -> int:
-    plain = light.parse(arguments, session.settings.environment, foresee)
+def _act(arguments: Sequence[str], session: Session) -> int:
+    plain = light.parse(arguments, session.settings.environment)
     if plain is None:
         from lstore.cli.command_line import invoke
 
@@ -83,7 +62,3 @@ def _abandon(error: BaseException, session: Session) -> int:
     if status == EXIT_BROKEN_PIPE:
         sys.stdout = sys.stderr = None  # the interpreter would try to flush them once more
     return status
-
-
-if __name__ == "__main__":
-    main()

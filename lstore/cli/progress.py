@@ -7,14 +7,11 @@ turns out to be none costs nothing.
 from __future__ import annotations
 
 from _thread import allocate_lock
-from contextlib import contextmanager
 
 from layerstore.progress import SILENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from layerstore.progress import Phase, Progress
     from lstore.cli.bars import Drawing
     from lstore.cli.terminal import Output
@@ -36,19 +33,19 @@ WORDS: dict[Phase, str] = {
 }
 
 
-@contextmanager
-def open_progress(err: Output, *, is_quiet: bool) -> Iterator[Progress]:
-    """The `Progress` that fits `err`; at the end of the block nothing of it moves any more."""
-    if is_quiet:
-        yield SILENT
-    elif err.is_terminal:
-        bars = Bars(err)
-        try:
-            yield bars
-        finally:
-            bars.stop()
-    else:
-        yield Lines(err)
+class OpenProgress:
+    """A block with the `Progress` that fits `err`; at its end nothing of that moves any more."""
+
+    def __init__(self, err: Output, *, is_quiet: bool) -> None:
+        self._bars = Bars(err) if err.is_terminal and not is_quiet else None
+        self._progress: Progress = self._bars or (SILENT if is_quiet else Lines(err))
+
+    def __enter__(self) -> Progress:
+        return self._progress
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
 
 
 class Lines:

@@ -6,7 +6,7 @@ import lstore
 from layerstore import log
 from layerstore.errors import UsageError
 from lstore.cli.errors import report
-from lstore.cli.progress import open_progress
+from lstore.cli.progress import OpenProgress
 from lstore.cli.settings import Settings
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ class Session:
     def progress(self, *, is_quiet: bool = False) -> AbstractContextManager[Progress]:
         """Where long work reports: bars on a terminal, else lines, or nothing."""
         self.streams.out.flush()  # both streams may be one terminal, and what was said before comes first
-        return open_progress(self.streams.err, is_quiet=is_quiet)
+        return OpenProgress(self.streams.err, is_quiet=is_quiet)
 
     def now(self) -> datetime:
         """The present time, for ages."""

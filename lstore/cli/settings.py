@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from types import MappingProxyType
 
 from layerstore.value import Value
 from lstore.cli.terminal import Output
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
-_EMPTY: Mapping[str, str] = MappingProxyType({})
+_EMPTY: Mapping[str, str] = {}
 
 
 class Settings(Value):
@@ -40,7 +39,7 @@ class Streams(Value):
 
 def environment() -> Mapping[str, str]:
     """The environment of this process, as a value that does not change."""
-    return MappingProxyType(dict(os.environ))
+    return dict(os.environ)
 
 
 def arm_crash_point(environment: Mapping[str, str]) -> None:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
-from functools import cached_property
-from types import MappingProxyType
 
-from layerstore.disk.removal import remove_others_with
 from layerstore.errors import UsageError
+from layerstore.lazy import lazy
 from layerstore.progress import SILENT
 from layerstore.store.layout import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from layerstore.oci.platform import Platform
     from layerstore.progress import Progress
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from registry_client.client import Client
 
 SYSTEM_ROOT = "/var/lib/lstore"
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = {}
 
 
 class Engine:
@@ -49,30 +47,32 @@ class Engine:
         self.config = config
         self.environment = environment
         if os.geteuid() != 0:
+            from layerstore.disk.removal import remove_others_with
+
             remove_others_with(_remove_as_their_owners)
 
-    @cached_property
+    @lazy
     def platform(self) -> Platform:
         """What images have to run on."""
         from layerstore.oci.platform import Platform
 
         return Platform.host(os.uname().machine)
 
-    @cached_property
+    @lazy
     def layout(self) -> Layout:
         """Where things lie in the store, which is made where it is missing. Raises `StorageError`, `StoreDamaged`."""
         layout = Layout(os.path.abspath(self.root))
         layout.create()
         return layout
 
-    @cached_property
+    @lazy
     def store(self) -> Store:
         """The store, made where it is missing. Raises `StorageError`, `StoreDamaged`."""
         from layerstore.store.store import open_store
 
         return open_store(self.root, self.platform)
 
-    @cached_property
+    @lazy
     def ids(self) -> IdMapper | None:
         """The ids that an ordinary user has beside their own, if any."""
         if os.geteuid() == 0:
@@ -81,29 +81,27 @@ class Engine:
 
         return subordinate_ids()
 
-    @cached_property
+    @lazy
     def driver_choice(self) -> DriverChoice:
         """Which driver is used, and why. Raises `UsageError`, `MissingFeature`."""
         from layerstore.snapshot.choice import choose_driver
 
         return choose_driver(self.driver, ids=self.ids)
 
-    @cached_property
+    @lazy
     def snapshotter(self) -> Snapshotter:
         """The store's snapshots."""
         from layerstore.snapshot.snapshotter import Snapshotter
 
         return Snapshotter(self.store, self.driver_choice.driver)
 
-    @contextmanager
     def registries(
         self, progress: Progress = SILENT, cancellation: Cancellation | None = None
-    ) -> Iterator[Client]:
+    ) -> AbstractContextManager[Client]:
         """A client of all registries, as configured; closed at the end of the block, broken off by `cancellation`."""
         from lstore.engine.registries import open_client
 
-        with open_client(self.config, self.environment, progress, cancellation) as client:
-            yield client
+        return open_client(self.config, self.environment, progress, cancellation)
 
 
 def _remove_as_their_owners(path: str) -> None:

@@ -11,7 +11,6 @@ import stat
 from layerstore.errors import MissingFeature, UsageError, file_error
 from layerstore.value import Value
 from lstore.engine.mount_options import parse_mount, parse_tmpfs, parse_volume
-from runner import device_rules
 from runner.capabilities import DEFAULT, NAMES
 from runner.confinement import (
     CONTAINER,
@@ -25,7 +24,6 @@ from runner.confinement import (
     Sharing,
 )
 from runner.limits import Limits, Throttle
-from runner.namespaces import subordinate
 from runner.spec import Mount, Names, ProcessSpec
 
 TYPE_CHECKING = False
@@ -94,8 +92,8 @@ def isolated(
     kept = frozenset(NAMES) if request.is_privileged else capabilities(request.cap_add, request.cap_drop)
     confinement = _confinement(request, kept, find)
     limits = request.limits
-    if device_rules.are_needed(confinement.devices) and not request.is_privileged:
-        limits = limits.but({"device_rules": device_rules.allowing(confinement.devices)})
+    if confinement.devices and not request.is_privileged:
+        limits = _with_rules(limits, confinement.devices)
     fields = {
         **vars(spec),
         "limits": limits,
@@ -107,6 +105,15 @@ def isolated(
         "runtime": request.runtime,
     }
     return ProcessSpec(**fields)
+
+
+def _with_rules(limits: Limits, devices: tuple[Device, ...]) -> Limits:
+    """`limits` that let the container use `devices` as far as they say, where a mount cannot see to it."""
+    from runner import device_rules
+
+    if not device_rules.are_needed(devices):
+        return limits
+    return limits.but({"device_rules": device_rules.allowing(devices)})
 
 
 def _refuse_settings_of_network(sysctls: Iterable[str]) -> None:
@@ -193,9 +200,12 @@ def _id_range(mode: str) -> tuple[int, int, int] | None:
 def _own_range(path: str) -> Extent | None:
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
-            return subordinate(stream.read(_MAX_FILE), _OWNER)
+            text = stream.read(_MAX_FILE)
     except FileNotFoundError:
         return None
+    from runner.namespaces import subordinate
+
+    return subordinate(text, _OWNER)
 
 
 def _sharing(kind: str, text: str, find: Callable[[str], str]) -> str:

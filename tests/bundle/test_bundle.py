@@ -59,7 +59,7 @@ UNTRIED = (
 
 
 def command(store: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "lstore.cli.main", "--root", str(store), *arguments]
+    return [sys.executable, "-m", "lstore", "--root", str(store), *arguments]
 
 
 def output(words: list[str]) -> str:

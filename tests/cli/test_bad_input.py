@@ -133,7 +133,7 @@ def test_what_is_no_name_is_refused(kept, command: str, name: str) -> None:
 def test_a_full_disk_is_told_and_gives_its_space_back(busybox_layout: Path, tmp_path: Path) -> None:
     store = tmp_path / "full"
     store.mkdir()
-    lstore = f"{sys.executable} -m lstore.cli.main --root {store}"
+    lstore = f"{sys.executable} -m lstore --root {store}"
     script = (
         f"mount -t tmpfs -o size=700k none {store} || exit 99\n"
         f"{lstore} load -q -i {busybox_layout}; echo $?; {lstore} fsck -q; {lstore} images -q | wc -l"

@@ -14,7 +14,7 @@ from fixtures.registry import Registry
 
 pytestmark = pytest.mark.root
 
-LSTORE = f"{sys.executable} -m lstore.cli.main --root"
+LSTORE = f"{sys.executable} -m lstore --root"
 SMALL = "1500k"
 
 

@@ -15,7 +15,7 @@ from fixtures.images.publish import publish
 from fixtures.registry import Fault, Registry, actions
 from layerstore.content import CHUNK
 
-COMMAND = [sys.executable, "-m", "lstore.cli.main"]
+COMMAND = [sys.executable, "-m", "lstore"]
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from fixtures.images.entries import file, make_tar
 from fixtures.images.layout import ImageBuilder, layer
-from lstore.cli.progress import open_progress
+from lstore.cli.progress import OpenProgress
 from tests.cli.conftest import Lstore, memory, written
 
 
 def test_a_log_gets_a_line_per_change_of_phase() -> None:
     err = memory()
 
-    with open_progress(err, is_quiet=False) as progress:
+    with OpenProgress(err, is_quiet=False) as progress:
         progress.phase("abc", "waiting", 10)
         progress.phase("abc", "downloading", 10)
         progress.advance("abc", 10)
@@ -28,7 +28,7 @@ def test_a_log_gets_a_line_per_change_of_phase() -> None:
 def test_quiet_is_silent() -> None:
     err = memory(is_terminal=True)
 
-    with open_progress(err, is_quiet=True) as progress:
+    with OpenProgress(err, is_quiet=True) as progress:
         progress.phase("abc", "downloading", 10)
         progress.note("trying the mirror")
 
@@ -38,7 +38,7 @@ def test_quiet_is_silent() -> None:
 def test_a_terminal_gets_bars_with_amounts_and_a_whole() -> None:
     err = memory(is_terminal=True)
 
-    with open_progress(err, is_quiet=False) as progress:
+    with OpenProgress(err, is_quiet=False) as progress:
         progress.phase("abc", "downloading", 5_000_000)
         progress.phase("def", "resuming", 1_000_000)
         progress.advance("abc", 5_000_000)
@@ -61,7 +61,7 @@ def test_threads_report_side_by_side() -> None:
             progress.advance(key, 10)
         progress.phase(key, "done")
 
-    with open_progress(err, is_quiet=False) as progress, ThreadPoolExecutor(4) as pool:
+    with OpenProgress(err, is_quiet=False) as progress, ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: work(progress, f"layer{number}"), range(8)))
 
     assert written(err).count("Complete") >= 8
@@ -71,8 +71,8 @@ def test_no_work_draws_and_imports_nothing() -> None:
     script = (
         "import sys\n"
         "from tests.cli.conftest import memory\n"
-        "from lstore.cli.progress import open_progress\n"
-        "with open_progress(memory(is_terminal=True), is_quiet=False): pass\n"
+        "from lstore.cli.progress import OpenProgress\n"
+        "with OpenProgress(memory(is_terminal=True), is_quiet=False): pass\n"
         "sys.exit('rich' in sys.modules)"
     )
 

@@ -21,7 +21,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, busybox_layout: Path) -> Pat
 
 
 def call(root: Path, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "lstore.cli.main", "--root", str(root), *arguments]
+    command = [sys.executable, "-m", "lstore", "--root", str(root), *arguments]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "GIVEN": "from outside"}
     return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environment)
 
@@ -100,6 +100,6 @@ def test_starting_a_container_imports_nothing_heavy(store: Path) -> None:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     imported = result.stdout.split()
-    assert "lstore.engine.containers.start" in imported
+    assert "lstore.engine.containers.launch" in imported
     heavy = ("requests", "rich", "cryptography", "zstandard", "isal")
     assert [name for name in heavy if name in imported] == []

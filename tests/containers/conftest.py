@@ -29,7 +29,7 @@ class Lstore:
         self.python = python
 
     def command(self, *arguments: str) -> list[str]:
-        return [*self.prefix, self.python, "-m", "lstore.cli.main", "--root", str(self.root), *arguments]
+        return [*self.prefix, self.python, "-m", "lstore", "--root", str(self.root), *arguments]
 
     @property
     def environment(self) -> dict[str, str]:

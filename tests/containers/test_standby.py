@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lstore.engine.containers import standby
 from tests.containers.conftest import Lstore
 
 pytestmark = pytest.mark.root
@@ -17,7 +16,8 @@ from layerstore import linux
 from lstore.engine.containers import standby
 PR_SET_CHILD_SUBREAPER = 36
 linux.prctl(PR_SET_CHILD_SUBREAPER, 1)
-waiting = standby.Standby()
+waiting = standby.{how}()
+standby._called_up.clear()
 del waiting
 print([os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(2)])
 try:
@@ -27,22 +27,55 @@ except ChildProcessError:
 """
 
 
-def test_a_monitor_that_nobody_takes_ends_in_good_order() -> None:
+def _python(code: str) -> tuple[list[str], str]:
     done = subprocess.run(
-        [sys.executable, "-c", _GIVEN_UP], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
+    return done.stdout.splitlines(), done.stderr
 
-    assert (done.stdout.splitlines(), done.stderr) == (["[0, 0]", "nobody is left"], "")
+
+@pytest.mark.parametrize("how", ["spawn", "call_up"])
+def test_a_monitor_that_nobody_takes_ends_in_good_order(how: str) -> None:
+    assert _python(_GIVEN_UP.format(how=how)) == (["[0, 0]", "nobody is left"], "")
+
+
+_TAKEN = """
+from lstore.engine.containers import standby
+standby.call_up()
+first, second = standby.take(), standby.take()
+print(first is second, *(each.carry_out(b"no order", ()) for each in (first, second)))
+"""
 
 
 def test_the_one_that_was_called_up_is_taken_once() -> None:
-    standby.call_up()
+    assert _python(_TAKEN) == (["False b'' b''"], "")
 
-    first, second = standby.take(), standby.take()
 
-    assert first is not second
-    for each in (first, second):
-        assert each.carry_out(b"no order", ()) == b""
+_COPY = """
+import os, sys, time
+from lstore.engine.containers import standby
+kept = os.open("/dev/zero", os.O_RDONLY)
+os.set_inheritable(kept, True)
+standby.call_up()
+pid = standby._called_up[0]._pid
+read = lambda name: open(f"/proc/{pid}/{name}", "rb").read().strip(b"\\0")
+while not read("cmdline").startswith(b"lstore: "):
+    time.sleep(0.001)
+print(read("cmdline").decode(), read("environ"), os.getsid(pid) == pid)
+print(*sorted(os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0] for fd in os.listdir(f"/proc/{pid}/fd")))
+"""
+
+
+def test_one_on_standby_has_nothing_of_the_process_it_is_a_copy_of() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _COPY, "--password", "secret"],
+        capture_output=True, text=True, check=True, timeout=60, env={"TOKEN": "secret"},
+    )  # fmt: skip
+
+    assert done.stdout.splitlines() == [
+        "lstore: monitor without an order b'' True",
+        "/dev/null /dev/null /dev/null socket",
+    ]
 
 
 def test_an_order_may_be_larger_than_what_a_socket_holds(lstore: Lstore, tmp_path: Path) -> None:

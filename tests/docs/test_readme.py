@@ -53,7 +53,7 @@ def test_the_session_is_real(tmp_path: Path, registry: Registry, busybox_layout:
     (tmp_path / "busybox").symlink_to(busybox_layout)
     program = tmp_path / "bin" / "lstore"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m lstore.cli.main "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m lstore "$@"\n')
     program.chmod(0o755)
     environment = {
         "PATH": f"{program.parent}:{os.environ['PATH']}",

@@ -19,7 +19,7 @@ from lstore.engine.engine import Engine
 from tests.explore.conftest import HOSTILE, Keep, Stack
 
 HOME = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "lstore.cli.main")
+COMMAND = (sys.executable, "-m", "lstore")
 WIDTH, HEIGHT = 110, 30
 ENTER_SCREEN, LEAVE_SCREEN = re.escape("\x1b[?1049h"), re.escape("\x1b[?1049l")
 _COLOURS = r"(?:\x1b\[[0-9;]*m)*"

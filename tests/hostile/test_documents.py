@@ -128,7 +128,7 @@ def test_the_command_line_tells_of_it_in_one_line(name: str, tmp_path: Path) -> 
         info = tarfile.TarInfo("manifest.json")
         info.size = len(raw)
         tar.addfile(info, io.BytesIO(raw))
-    command = [sys.executable, "-m", "lstore.cli.main", "--root", str(tmp_path / "store"), "load", "-q"]
+    command = [sys.executable, "-m", "lstore", "--root", str(tmp_path / "store"), "load", "-q"]
 
     done = subprocess.run(command, input=buffer.getvalue(), capture_output=True, check=False, timeout=60)
 

@@ -18,7 +18,7 @@ DOCKER_COLUMNS = [
 
 
 def call(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "lstore.cli.main", "--root", str(root), *arguments]
+    command = [sys.executable, "-m", "lstore", "--root", str(root), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60
     )
@@ -111,7 +111,7 @@ def test_a_table_has_docker_s_columns(store: Path, running: str) -> None:
 
 
 def test_on_a_terminal_the_table_is_renewed_in_place(store: Path, running: str) -> None:
-    command = ["-m", "lstore.cli.main", "--root", str(store), "stats", running]
+    command = ["-m", "lstore", "--root", str(store), "stats", running]
     terminal = pexpect.spawn(sys.executable, command, timeout=60, dimensions=(24, 200))
 
     terminal.expect("CPU %")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lstore.cli.container_flags import RUN_FLAGS, request_of
-from lstore.cli.containers import exits_as_run, joining_of, refuse_pipe, write_cidfile
-from lstore.engine.containers.attach import run
+from lstore.cli.containers import ExitsAsRun, joining_of, refuse_pipe, write_cidfile
 from lstore.engine.containers.create import begin
+from lstore.engine.containers.run import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def act(session: Session, given: Given, words: Sequence[str]) -> int:
     """Make the container and start it; its exit status, 0 where it is left in the background."""
     image, *command = words
     is_detached = given.is_on("detach")
-    with exits_as_run():
+    with ExitsAsRun():
         request = request_of(given, image, command, session.settings.environment, is_detached=is_detached)
         joining = joining_of(given, sends_input=request.has_input)
         if request.has_terminal and request.has_input and not is_detached:

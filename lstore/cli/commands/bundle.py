@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from lstore.cli.container_flags import CREATE_FLAGS, request_of
-from lstore.cli.containers import exits_as_run
+from lstore.cli.containers import ExitsAsRun
 from lstore.cli.flags import Given
 from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.parsing import flags, verb
@@ -34,7 +34,7 @@ def command(
     from lstore.engine.bundle import bundle
 
     options = Given({**_ABSENT, **given})
-    with exits_as_run():
+    with ExitsAsRun():
         request = request_of(options, image, words, session.settings.environment, is_detached=False)
         with session.progress(is_quiet=options.is_on("quiet")) as progress:
             bundle(session.engine(), request, directory, progress=progress)

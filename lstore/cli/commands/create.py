@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from lstore.cli.container_flags import CREATE_FLAGS, request_of
-from lstore.cli.containers import exits_as_run, write_cidfile
+from lstore.cli.containers import ExitsAsRun, write_cidfile
 from lstore.cli.flags import Given
 from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.parsing import flags, verb
@@ -23,7 +23,7 @@ def command(session: Session, /, *, image: str, words: Sequence[str], **options:
     from lstore.engine.containers.create import begin
 
     given = Given(options)
-    with exits_as_run():
+    with ExitsAsRun():
         request = request_of(given, image, words, session.settings.environment, is_detached=False)
         with session.progress(is_quiet=given.is_on("quiet")) as progress:
             made = begin(session.engine(), request, progress)

@@ -39,6 +39,6 @@ def command(session: Session) -> None:
     lstore system service > /etc/systemd/system/lstore.service
     systemctl enable lstore.service
     """
-    words = [sys.executable, "-m", "lstore.cli.main", "--root", session.engine().root]
+    words = [sys.executable, "-m", "lstore", "--root", session.engine().root]
     target = "multi-user.target" if os.geteuid() == 0 else "default.target"
     session.streams.out.write(_UNIT.format(command=shlex.join(words), target=target))

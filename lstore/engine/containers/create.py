@@ -7,7 +7,6 @@ import os
 from layerstore.errors import Conflict
 from layerstore.progress import SILENT
 from lstore.engine.containers import names, places, ready
-from lstore.engine.containers.removal import remove_files
 from lstore.engine.containers.request import configure
 from runner import events
 from runner.container import ContainerConfig, ContainerState
@@ -72,6 +71,8 @@ def create(engine: Engine, request: ContainerRequest, progress: Progress = SILEN
 
 
 def _discard(engine: Engine, home: Home, name: str) -> None:
+    from lstore.engine.containers.removal import remove_files
+
     remove_files(home, places.containers_of(engine), name, places.snapshot_of(engine, home.id))
 
 

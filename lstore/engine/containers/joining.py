@@ -7,7 +7,7 @@ import os
 from layerstore.errors import LaunchError
 from layerstore.value import Value
 from lstore.engine.containers.launch import FirstClient
-from runner import console, wire
+from runner import window, wire
 from runner.attach import Attachment
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def first_client(config: ContainerConfig) -> tuple[_socket.socket, FirstClient]:
     """Our end of a connection, and the other for a monitor that is to start."""
     ours, theirs = wire.pair()
     if config.has_terminal and os.isatty(0):
-        return ours, FirstClient(theirs, *console.size(0))
+        return ours, FirstClient(theirs, *window.size(0))
     return ours, FirstClient(theirs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from layerstore.disk.removal import remove_tree, set_aside
 from layerstore.errors import NotFound, storage_error
@@ -29,7 +28,7 @@ def remove_files(home: Home, containers: str, name: str, snapshot: str) -> None:
         aside = set_aside(home.path) if os.path.isdir(home.path) else ""
     except OSError as error:
         raise storage_error(error, f"remove container {home.id[:12]}") from error
-    call_mapped(partial(_remove_trees, snapshot, aside))
+    call_mapped(lambda: _remove_trees(snapshot, aside))
 
 
 def _remove_trees(*paths: str) -> None:

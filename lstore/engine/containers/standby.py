@@ -7,6 +7,7 @@ by side. What nobody takes ends with the process that called it up.
 from __future__ import annotations
 
 import _socket  # socket's own module costs 6 ms
+import gc
 import os
 import sys
 
@@ -16,6 +17,7 @@ from layerstore.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 LAUNCHER_FD = 3
 """Where a monitor is born with the connection to its launcher, standard streams aside."""
@@ -28,14 +30,9 @@ _CHUNK = 64 << 10
 class Standby:
     """One process that waits for its order, in a session of its own, with nothing of ours but this connection."""
 
-    def __init__(self) -> None:
-        self._connection, theirs = _socket.socketpair(
-            _socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC
-        )
-        try:
-            self._pid = _spawn(theirs.fileno())
-        finally:
-            theirs.close()
+    def __init__(self, connection: _socket.socket, pid: int) -> None:
+        self._connection = connection
+        self._pid = pid
 
     def carry_out(self, order: bytes, descriptors: Sequence[int]) -> bytes:
         """Give it `order` with copies of `descriptors`; what it reports, b"" where it died."""
@@ -63,13 +60,56 @@ _called_up: list[Standby] = []
 
 
 def call_up() -> None:
-    """Start one that `take` will give."""
-    _called_up.append(Standby())
+    """Start one that `take` will give: a copy of this process, which has no threads, and imported nothing heavy yet.
+
+    A copy is there at once; but it keeps the memory that this process has by now.
+    """
+    ours, theirs = _pair()
+    pid = os.fork()
+    if pid == 0:
+        _stand_by(theirs)
+    theirs.close()
+    _called_up.append(Standby(ours, pid))
 
 
 def take() -> Standby:
     """The one that was called up, or another."""
-    return _called_up.pop() if _called_up else Standby()
+    return _called_up.pop() if _called_up else spawn()
+
+
+def spawn() -> Standby:
+    """One in a fresh interpreter, whatever this process is. Raises `UsageError`."""
+    ours, theirs = _pair()
+    try:
+        return Standby(ours, _spawn(theirs.fileno()))
+    finally:
+        theirs.close()
+
+
+def _pair() -> tuple[_socket.socket, _socket.socket]:
+    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+
+
+def _stand_by(connection: _socket.socket) -> NoReturn:
+    """Be a monitor, and have nothing of the process that this one is a copy of."""
+    try:
+        os.setsid()
+        os.dup2(connection.detach(), LAUNCHER_FD, inheritable=False)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for standard in range(LAUNCHER_FD):
+            os.dup2(null, standard)
+        os.environ.clear()
+        gc.disable()  # what is imported makes no garbage, but would be walked again and again
+        from layerstore import linux
+
+        linux.close_range(LAUNCHER_FD + 1)
+        linux.set_title(b"lstore: monitor without an order")
+        from lstore.engine.containers.monitor_main import main
+
+        gc.enable()
+        main()
+    finally:
+        os._exit(1)
 
 
 def _spawn(connection: int) -> int:
