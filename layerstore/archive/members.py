@@ -57,7 +57,10 @@ class Members:
                     raise InvalidArchive(f"{shown(name)} is a sparse file in the archive")
                 table[name] = Member(name, entry.kind, entry.offset, entry.size, link)
         except InvalidLayer as error:
-            raise InvalidArchive(_reason(error)) from error
+            reason = error.message.removeprefix("cannot read layer: ").removeprefix(
+                "cannot read tar header: "
+            )
+            raise InvalidArchive(reason if table else f"it is no tar archive: {reason}") from error
         return cls(fd, table, frozenset(repeated))
 
     def __contains__(self, name: str) -> bool:
@@ -132,7 +135,3 @@ def shown(name: str) -> str:
 
 def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
-
-
-def _reason(error: InvalidLayer) -> str:
-    return error.message.removeprefix("cannot read layer: ")

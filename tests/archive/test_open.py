@@ -187,6 +187,17 @@ def test_a_spool_directory_that_is_not_there_is_a_storage_error(tmp_path: Path) 
         pass
 
 
+def test_a_file_that_is_no_tar_is_told_from_a_broken_one(tmp_path: Path, spool_directory: str) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(b"root:x:0:0:root\n" * 100)
+
+    with (
+        pytest.raises(InvalidArchive, match="archive: it is no tar archive: "),
+        open_archive(str(path), spool_directory),
+    ):
+        pass
+
+
 def test_members_are_bounded(tmp_path: Path, spool_directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "MAX_MEMBERS", 10)
     path = tmp_path / "archive"

@@ -204,6 +204,16 @@ def test_what_cannot_be_imported_leaves_nothing(
     assert lstore("images", "-aq").out == ""
 
 
+def test_an_archive_that_cannot_be_imported_is_named(lstore, tmp_path: Path) -> None:
+    archive = tmp_path / "cut.tar"
+    archive.write_bytes(make_tar([file("etc/motd", bytes(5000))])[:3000])
+
+    result = lstore("import", "-q", str(archive))
+
+    assert result.status == 1
+    assert result.err.startswith(f"lstore: cannot import {archive}: ")
+
+
 def test_load_reads_standard_input(loaded) -> None:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w"):

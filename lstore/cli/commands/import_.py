@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import click
 
-from layerstore.errors import file_error
+from layerstore.errors import InvalidLayer, file_error
 from layerstore.oci.reference import Reference
 from lstore.cli.moments import moment_of_creation
 from lstore.cli.options import change_option, message_option, parse_platform, platform_option
@@ -49,7 +49,7 @@ def command(
 
 @contextmanager
 def _opened(session: Session, source: str) -> Iterator[BinaryIO]:
-    """The archive `source`, a path, or ``-`` for standard input."""
+    """The archive `source`, a path, or ``-`` for standard input; what is wrong with it is told with its name."""
     if source == "-":
         yield session.streams.stdin
         return
@@ -58,4 +58,7 @@ def _opened(session: Session, source: str) -> Iterator[BinaryIO]:
     except OSError as error:
         raise file_error(error, f"read {source}") from error
     with stream:
-        yield stream
+        try:
+            yield stream
+        except InvalidLayer as error:
+            raise InvalidLayer(f"cannot import {source}: {error.message}", hint=error.hint) from error
