@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from layerstore.content import CHUNK, Opener, VerifyingReader
 from layerstore.disk.faults import CrashPoint
@@ -29,7 +29,9 @@ from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import dump, parse_object, text
 from layerstore.progress import Progress
-from layerstore.tasks import Cancellation
+from layerstore.tasks import Cancellation, Conveyor
+
+T = TypeVar("T")
 
 _LOOK_AGAIN = 0.02
 """Seconds between two looks at a blob that another process works on: no load, and no wait that one feels."""
@@ -154,14 +156,13 @@ class Workshop:
             watched = _WatchedSink(sink)
             try:
                 self._fill(blob.fileno(), descriptor, opener, watched)
-                diff_id = watched.finish()
+                _BLOB_WRITTEN.reach()
+                diff_id = _synced_meanwhile(blob.fileno(), watched.finish)
             except BaseException as error:
                 watched.abort()
                 if isinstance(error, ContentMismatch):
                     os.ftruncate(blob.fileno(), 0)
                 raise
-            _BLOB_WRITTEN.reach()
-            sync_descriptor(blob.fileno())
         mark = _Mark(diff_id)
         mark.write(directory, self.boot)
         _DONE.reach()
@@ -181,6 +182,19 @@ class Workshop:
                 _BLOB_STARTED.reach()
             sink.write(chunk)
             self.progress.advance(key, len(chunk))
+
+
+def _synced_meanwhile(blob: int, finish: Callable[[], T]) -> T:
+    """What `finish` gives; the blob is durable then. Its thread waits for the disk while a layer is indexed."""
+    syncing = Conveyor(sync_descriptor, depth=1)
+    try:
+        syncing.put(blob)
+        result = finish()
+    except BaseException:
+        syncing.abandon()
+        raise
+    syncing.close()
+    return result
 
 
 class _WatchedSink:

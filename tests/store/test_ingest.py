@@ -16,7 +16,7 @@ from fixtures.crash.scenarios import keep_tars, open_at
 from fixtures.memory import MemoryTarget
 from fixtures.store import contents
 from layerstore.content import Opener, Readable, opened_bytes, read_document
-from layerstore.errors import ContentMismatch, InvalidLayer, NoSpace, Unreachable
+from layerstore.errors import ContentMismatch, InvalidLayer, NoSpace, StorageError, Unreachable
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
@@ -171,6 +171,20 @@ def test_a_full_disk_gives_back_what_the_download_took(store: Store, error: Exce
         push_into(store, _FailingSink(error), Recording())
 
     assert contents(store.layout.root) == before
+
+
+def test_a_blob_that_the_disk_does_not_take_is_not_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fdatasync(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+
+    with pytest.raises(StorageError, match="input/output error"):
+        push(store, Recording())
+
+    assert not Path(store.layout.ingest(LAYER.digest), "done").exists()
 
 
 def test_a_cancelled_transaction_stops_within_a_chunk(store: Store) -> None:
