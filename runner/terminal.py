@@ -84,6 +84,18 @@ def relay(master: int, pidfd: int, *, reads_input: bool, detach_keys: bytes) -> 
     return detacher.is_detached
 
 
+def hold(master: int, pidfd: int) -> None:
+    """Keep the terminal `master` open, and what is written to it from filling up, until the process of `pidfd` ends."""
+    poll = select.poll()
+    for fd in (master, pidfd):
+        poll.register(fd, select.POLLIN)
+    while pidfd not in (ready := [fd for fd, _ in poll.poll()]):
+        try:
+            os.read(master, _CHUNK)
+        except OSError:  # nobody has the terminal open
+            poll.unregister(ready[0])
+
+
 def _drain(master: int) -> None:
     """What was written before the end."""
     os.set_blocking(master, False)

@@ -60,6 +60,19 @@ def test_environment_directory_and_user_are_the_container_s_unless_told_otherwis
     )
 
 
+def test_variables_come_from_files_too(lstore: Lstore, host: str, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("# comment\nADDED=from file\nHOME\nABSENT_OUTSIDE\nBOTH=file\n")
+
+    output = lstore("exec", "--env-file", str(tmp_path / "env"), "-e", "BOTH=flag", "-e", "PATH", host, "env")
+
+    lines = output.splitlines()
+    outside = lstore.environment
+    assert {"ADDED=from file", f"HOME={outside['HOME']}", "BOTH=flag", f"PATH={outside['PATH']}"} <= set(
+        lines
+    )
+    assert [line for line in lines if line.startswith("ABSENT")] == []
+
+
 def test_status_and_streams_are_the_process_s(lstore: Lstore, host: str) -> None:
     done = lstore.call("exec", "-i", host, "sh", "-c", "cat; echo err >&2; exit 9", stdin=b"in")
 

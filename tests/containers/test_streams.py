@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,40 @@ def test_followed_logs_go_on_across_a_rotation_until_the_end(lstore: Lstore) -> 
         lines = follower.stdout.read().decode().splitlines()
 
     assert lines == [f"line {number}" for number in range(300)]
+    stamped = lstore("logs", "-t", "long").splitlines()
+    moment, line = stamped[150].split(" ", 1)
+    early = lstore("logs", "--until", moment, "long").splitlines()
+    late = lstore("logs", "--since", moment, "long").splitlines()
+    assert len([*lstore.home("long").glob("log*")]) > 2
+    assert early + late == lines
+    assert line in late  # those that came with it have its time, too
+    assert lstore("logs", "-n", "250", "long").splitlines() == [f"line {number}" for number in range(50, 300)]
+    assert lstore("logs", "-f", "-n", "3", "long").splitlines() == ["line 297", "line 298", "line 299"]
+
+
+def test_followed_logs_begin_and_end_when_they_are_told(lstore: Lstore) -> None:
+    script = "for word in one two three; do echo $word; read line; done"
+    lstore.detached("-i", "--name", "slow", "busybox", "sh", "-c", script)
+    with lstore.under_way("attach", "slow") as client:
+        type_into(client)
+        lstore.wait_for_line("slow", "two")
+        one, two = (line.split()[0] for line in lstore("logs", "-t", "slow").splitlines())
+
+        assert lstore("logs", "-f", "--until", "0s", "slow") == "one\ntwo"
+        assert lstore("logs", "-f", "--since", one, "--until", two, "-t", "slow") == f"{one} one"
+        with lstore.under_way("logs", "-f", "--since", two, "slow") as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.readline() == b"two\n"
+            type_into(client)
+            assert follower.stdout.readline() == b"three\n"
+            type_into(client)
+            assert follower.stdout.read() == b""
+
+
+def type_into(client: "subprocess.Popen[bytes]", text: bytes = b"\n") -> None:
+    assert client.stdin is not None
+    client.stdin.write(text)
+    client.stdin.flush()
 
 
 def test_the_log_is_bounded(lstore: Lstore) -> None:
@@ -146,6 +181,45 @@ def test_start_attached_shows_the_run_and_exits_as_it_does(lstore: Lstore) -> No
     assert (done.returncode, done.stdout) == (6, "typed")
 
 
+@pytest.mark.parametrize(
+    ("options", "out"), [(("-a",), "got\n"), (("-i",), "got typed\n"), (("-ai",), "got typed\n")]
+)
+def test_start_passes_input_on_only_with_interactive(
+    lstore: Lstore, options: tuple[str, ...], out: str
+) -> None:
+    lstore("create", "-i", "--name", "later", "busybox", "sh", "-c", "read -t 0.5 word; echo got $word")
+
+    assert lstore.call("start", *options, "later", stdin=b"typed\n").stdout == out
+
+
+def test_start_attached_passes_signals_on_unless_told_not_to(lstore: Lstore) -> None:
+    script = "trap 'echo term; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    lstore("create", "--name", "later", "busybox", "sh", "-c", script)
+
+    with lstore.under_way("start", "-a", "--sig-proxy=false", "later") as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"ready\n"
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(60) == 143
+    lstore("exec", "later", "kill", "-TERM", "1")
+    assert lstore("wait", "later") == "3"
+    with lstore.under_way("start", "-a", "later") as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"ready\n"
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(60) == 3
+
+
+def test_start_begins_several_in_the_background(lstore: Lstore) -> None:
+    for name in ("one", "two"):
+        lstore("create", "--name", name, "busybox", "sleep", "1000")
+
+    assert lstore("start", "one", "two") == "one\ntwo"
+
+    assert [lstore("exec", name, "cat", "/proc/1/comm") for name in ("one", "two")] == ["sleep", "sleep"]
+    assert "cannot attach to several" in lstore.refused("start", "-a", "one", "two")
+
+
 def test_a_client_that_is_killed_leaves_the_container_running(lstore: Lstore) -> None:
     with lstore.under_way(
         "run", "--name", "survivor", "busybox", "sh", "-c", "echo up; sleep 1000"
@@ -173,6 +247,21 @@ def test_attaching_without_sig_proxy_keeps_signals_to_the_client(lstore: Lstore)
         assert client.wait(60) == 143
 
     assert "term" not in lstore("logs", "deaf")
+
+
+def test_attaching_passes_signals_on_and_without_input_types_nothing(lstore: Lstore) -> None:
+    script = "trap 'echo term; exit 5' TERM; while :; do read line && echo got $line; done"
+    lstore.detached("-i", "--name", "heard", "busybox", "sh", "-c", script)
+
+    with lstore.under_way("attach", "--no-stdin", "heard") as silent:
+        type_into(silent, b"unheard\n")
+        with lstore.under_way("attach", "heard") as client:
+            type_into(client, b"heard\n")
+            assert silent.stdout is not None
+            assert silent.stdout.readline() == b"got heard\n"
+            client.send_signal(signal.SIGTERM)
+            assert client.wait(60) == 5
+        assert silent.wait(60) == 5
 
 
 def test_what_does_not_run_cannot_be_attached_to(lstore: Lstore) -> None:

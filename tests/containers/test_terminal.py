@@ -114,6 +114,26 @@ def test_other_detach_keys_can_be_chosen_and_half_of_them_is_typed_through(termi
     assert end(client) == 0
 
 
+@pytest.mark.parametrize("verb", ["attach", "start", "exec"])
+def test_each_command_with_a_terminal_takes_keys_of_its_own(
+    terminal: Terminals, lstore: Lstore, verb: str
+) -> None:
+    """Docker's, too: they win over what run was told."""
+    keys = ("--detach-keys", "ctrl-y")
+    words = {"attach": ("kept",), "start": ("-ai", "kept"), "exec": ("-it", "kept", "sh")}[verb]
+    lstore("create", "-it", "--name", "kept", "busybox", "sh")
+    if verb != "start":
+        lstore("start", "kept")
+
+    client = terminal(verb, *keys, *words)
+    client.sendline("echo he''re; exec tail -f /dev/null")
+    client.expect("here")
+    client.send("\x19")
+
+    assert end(client) == 0
+    assert "tail -f /dev/null" in lstore("exec", "kept", "ps", "-o", "args").splitlines()
+
+
 def test_our_terminal_is_as_it_was_afterwards(terminal: Terminals) -> None:
     import termios
 

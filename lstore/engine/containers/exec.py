@@ -9,10 +9,10 @@ from layerstore.value import Value
 from lstore.engine.containers import places
 from lstore.engine.containers.upkeep import look
 from runner import console, enter, events, wire
-from runner.launch import exit_status
+from runner.launch import close_all_but, exit_status
 from runner.signals import Forwarding
 from runner.stdio import Stdio, fill_standard_descriptors
-from runner.terminal import relay
+from runner.terminal import hold, relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +89,23 @@ def _with_terminal(state: ContainerState, spec: ProcessSpec, request: ExecReques
         theirs.close()
         ours.close()
     is_detached = relay(master, pidfd, reads_input=request.has_input, detach_keys=request.detach_keys)
+    if is_detached:
+        _leave(master, pidfd)
     os.close(master)
     os.close(pidfd)
     return 0 if is_detached else exit_status(pid)
+
+
+def _leave(master: int, pidfd: int) -> None:
+    """Have a child keep the terminal for as long as the process runs, which would be hung up otherwise."""
+    if os.fork():
+        return
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(null, number)
+        close_all_but(0, 1, 2, master, pidfd)
+        hold(master, pidfd)
+    finally:
+        os._exit(0)

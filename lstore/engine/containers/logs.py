@@ -9,7 +9,7 @@ from collections import deque
 from layerstore.errors import storage_error
 from layerstore.value import Value
 from lstore.engine.containers.upkeep import look
-from runner.container import MAX_LOG_FILES
+from runner.container import MAX_LOG_FILES, now
 from runner.log_file import log_path
 from runner.watch import Watch
 
@@ -57,7 +57,7 @@ def read(engine: Engine, text: str, query: LogQuery) -> Iterator[LogLine]:
 
 
 def _followed(container: Container, query: LogQuery) -> Iterator[LogLine]:
-    """What is there, then what comes, until the container's end."""
+    """What is there, then what comes, until the container's end or the moment that the query ends with."""
     home = container.home
     with Watch(home.path) as watch:
         files = _open_all(container)
@@ -66,7 +66,8 @@ def _followed(container: Container, query: LogQuery) -> Iterator[LogLine]:
         yield from chosen if query.tail is None else _last(chosen, query.tail)
         current = files[-1] if files else None
         while True:
-            is_over = not home.is_monitored()  # asked before reading, so that nothing written is missed
+            # Asked before reading, so that nothing written is missed.
+            is_over = not home.is_monitored() or bool(query.until and query.until <= now())
             for line in _parse(current) if current is not None else ():
                 if query.until and line.time >= query.until:
                     return
