@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import struct
 from ctypes import c_char_p, c_int, c_size_t, c_uint
 
 from layerstore.linux.call import encoded, libc, numbered
+from layerstore.linux.ioctl import ioctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,26 +70,18 @@ def syncfs(fd: int) -> None:
 
 def ficlone(dest_fd: int, src_fd: int) -> None:
     """ioctl_ficlonerange(2) FICLONE: `dest_fd` shares the content of `src_fd`, where the file system can."""
-    try:
-        fcntl.ioctl(dest_fd, FICLONE, src_fd)
-    except OSError as error:
-        raise OSError(error.errno, f"ioctl FICLONE: {error.strerror}") from error
+    ioctl(dest_fd, "FICLONE", FICLONE, src_fd)
 
 
 def fs_ioc_getflags(fd: int) -> int:
     """ioctl_iflags(2) FS_IOC_GETFLAGS: the inode flags, of FS_*_FL."""
-    try:
-        return int(_FLAGS.unpack(fcntl.ioctl(fd, FS_IOC_GETFLAGS, bytes(_FLAGS.size)))[0])
-    except OSError as error:
-        raise OSError(error.errno, f"ioctl FS_IOC_GETFLAGS: {error.strerror}") from error
+    answer = ioctl(fd, "FS_IOC_GETFLAGS", FS_IOC_GETFLAGS, bytes(_FLAGS.size))
+    return int(_FLAGS.unpack(answer)[0])
 
 
 def fs_ioc_setflags(fd: int, flags: int) -> None:
     """ioctl_iflags(2) FS_IOC_SETFLAGS: the inode has exactly these flags, where the file system knows them."""
-    try:
-        fcntl.ioctl(fd, FS_IOC_SETFLAGS, _FLAGS.pack(flags))
-    except OSError as error:
-        raise OSError(error.errno, f"ioctl FS_IOC_SETFLAGS: {error.strerror}") from error
+    ioctl(fd, "FS_IOC_SETFLAGS", FS_IOC_SETFLAGS, _FLAGS.pack(flags))
 
 
 def close_range(first: int, last: int = LAST_FD, flags: int = 0) -> None:

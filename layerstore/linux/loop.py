@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import struct
+
+from layerstore.linux.ioctl import ioctl
 
 LOOP_CONTROL = "/dev/loop-control"
 LOOP_CONFIGURE = 0x4C0A
@@ -18,18 +19,10 @@ _LOOP_CONFIG = struct.Struct("=II 5Q III I 64s 64s 32s 2Q 64x")
 
 def loop_ctl_get_free(control_fd: int) -> int:
     """The number of a loop device that is free at this moment; another process may take it first."""
-    return _ioctl(control_fd, "LOOP_CTL_GET_FREE", LOOP_CTL_GET_FREE, 0)
+    return ioctl(control_fd, "LOOP_CTL_GET_FREE", LOOP_CTL_GET_FREE, 0)
 
 
 def loop_configure(loop_fd: int, file_fd: int, *, block_size: int, flags: int) -> None:
     """Bind `file_fd` to a loop device. Raises ``OSError`` EBUSY when it is bound already. Linux ≥ 5.8."""
     config = _LOOP_CONFIG.pack(file_fd, block_size, *(0,) * 8, flags, b"", b"", b"", 0, 0)
-    _ioctl(loop_fd, "LOOP_CONFIGURE", LOOP_CONFIGURE, config)
-
-
-def _ioctl(fd: int, name: str, request: int, argument: int | bytes) -> int:
-    try:
-        result = fcntl.ioctl(fd, request, argument)
-    except OSError as error:
-        raise OSError(error.errno, f"ioctl {name}: {error.strerror}") from error
-    return result if isinstance(result, int) else 0
+    ioctl(loop_fd, "LOOP_CONFIGURE", LOOP_CONFIGURE, config)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 from ctypes import c_int
 
 from layerstore.linux.call import libc
+from layerstore.linux.ioctl import ioctl
 
 AF_INET = 2
 SOCK_DGRAM = 2
@@ -29,18 +29,11 @@ def socket(domain: int, type_: int, protocol: int = 0) -> int:
 
 def siocgifflags(fd: int, interface: str) -> int:
     """netdevice(7) SIOCGIFFLAGS: the flags of `interface` in this network namespace."""
-    answer = _ioctl(fd, "SIOCGIFFLAGS", SIOCGIFFLAGS, _IFREQ.pack(interface.encode(), 0))
+    answer = ioctl(fd, "SIOCGIFFLAGS", SIOCGIFFLAGS, _IFREQ.pack(interface.encode(), 0))
     flags: int = _IFREQ.unpack(answer)[1]
     return flags
 
 
 def siocsifflags(fd: int, interface: str, flags: int) -> None:
     """netdevice(7) SIOCSIFFLAGS."""
-    _ioctl(fd, "SIOCSIFFLAGS", SIOCSIFFLAGS, _IFREQ.pack(interface.encode(), flags))
-
-
-def _ioctl(fd: int, name: str, request: int, argument: bytes) -> bytes:
-    try:
-        return fcntl.ioctl(fd, request, argument)
-    except OSError as error:
-        raise OSError(error.errno, f"ioctl {name}: {error.strerror}") from error
+    ioctl(fd, "SIOCSIFFLAGS", SIOCSIFFLAGS, _IFREQ.pack(interface.encode(), flags))

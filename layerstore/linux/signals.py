@@ -36,34 +36,7 @@ if TYPE_CHECKING:
     )
 else:
     import _signal as _module
-    from _signal import (
-        NSIG,
-        SIG_BLOCK,
-        SIG_DFL,
-        SIG_IGN,
-        SIG_SETMASK,
-        SIGABRT,
-        SIGBUS,
-        SIGCHLD,
-        SIGFPE,
-        SIGHUP,
-        SIGILL,
-        SIGINT,
-        SIGKILL,
-        SIGQUIT,
-        SIGSEGV,
-        SIGSTOP,
-        SIGTERM,
-        SIGUSR1,
-        SIGUSR2,
-        SIGWINCH,
-        getsignal,
-        pthread_sigmask,
-        set_wakeup_fd,
-        signal,
-        sigwait,
-        valid_signals,
-    )
+    from _signal import *  # noqa: F403 - those of `__all__` are what others are to use
 
 __all__ = [
     "NSIG",
