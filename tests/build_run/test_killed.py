@@ -2,59 +2,120 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
+import tempfile
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 
 import pytest
 
 from fixtures.builds import Builder
+from lstore.engine.fsck import fsck
 
 pytestmark = pytest.mark.root
 
-ROUNDS = int(os.environ.get("LSTORE_BUILD_KILLS", "20"))
-LONGEST = 0.9
-"""Seconds until the kill, at most: a build of the test takes about so long."""
+SEEDS = (5, 6)
+ROUNDS = int(os.environ.get("LSTORE_BUILD_KILLS", "100")) // len(SEEDS)
+KILLS_A_BUILD = 4
+"""How often one build is killed, and taken up, before another one begins."""
 TEXT = """
 FROM busybox AS one
 ARG ROUND
 COPY d /d
-RUN echo $ROUND > /one
+RUN --mount=type=cache,target=/log echo $ROUND one >> /log/log && echo $ROUND > /one
 FROM busybox
 ARG ROUND
-RUN echo $ROUND > /two
+RUN --mount=type=cache,target=/log echo $ROUND two >> /log/log && echo $ROUND > /two
 COPY --from=one /one /d /
-RUN cat /one /two > /three
+RUN --mount=type=cache,target=/log echo $ROUND three >> /log/log && cat /one /two > /three
 """
 
 
-def kill_build(builder: Builder, context: str, flags: tuple[str, ...], moment: float) -> None:
-    """Start a build, and kill its whole process with SIGKILL after `moment` seconds."""
-    command = builder.command("build", *flags, context)
-    with subprocess.Popen(
-        command, env=builder.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+@dataclass
+class Story:
+    """What builds that were killed said of their steps, and how often the RUNs among these were carried out by then."""
+
+    builder: Builder
+    context: str
+    finished: dict[str, int] = field(default_factory=dict)
+    found_again: int = 0
+
+    def build(self, mark: str, moment: float | None) -> None:
+        """Build, killed with SIGKILL after `moment` seconds. What was finished must be found, not carried out."""
+        command = self.builder.command("build", "--progress", "plain", *flags(mark), self.context)
+        with (
+            tempfile.TemporaryFile("w+") as said,
+            subprocess.Popen(
+                command, env=self.builder.environment, stdout=subprocess.DEVNULL, stderr=said
+            ) as process,
+        ):
+            try:
+                process.wait(moment)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            said.seek(0)
+            ends = ends_of(said.read())
+            said.seek(0)
+            assert moment is not None or process.returncode == 0, said.read()
+        counts = self.counts(mark)
+        for step, end in ends.items():
+            if step in self.finished:
+                assert end == "CACHED", step
+                self.found_again += 1
+            self.finished.setdefault(step, counts[step])
+        assert {step: counts[step] for step in self.finished} == self.finished
+
+    def counts(self, mark: str) -> Counter[str]:
+        """How often each RUN of the build `mark` was carried out, as its own notes on the disk say."""
+        logs = (self.builder.root / "build-cache" / "mounts").glob("*/data/log")
+        lines = [line.split() for log in logs for line in log.read_text().splitlines()]
+        return Counter(f"RUN {name}" for written, name in lines if written == mark)
 
 
-def test_a_killed_build_leaves_a_clean_store_and_what_it_finished(lonely_builder: Builder) -> None:
+def flags(mark: str) -> tuple[str, ...]:
+    return ("--build-arg", f"ROUND={mark}", "-t", "killed")
+
+
+def ends_of(said: str) -> dict[str, str]:
+    """How each step ended that did, DONE or CACHED, by its instruction or, for a RUN, by the word in its note."""
+    names: dict[str, str] = {}
+    ends: dict[str, str] = {}
+    for vertex, _, rest in (line.partition(" ") for line in said.splitlines()):
+        if rest.startswith("[") and "] FROM" not in rest:
+            instruction = rest.partition("] ")[2]
+            note = re.search(r"\$ROUND (one|two|three) >>", instruction)
+            names.setdefault(vertex, f"RUN {note[1]}" if note else instruction)
+        elif vertex in names and rest.split(" ")[0] in ("DONE", "CACHED"):
+            ends[names[vertex]] = rest.split(" ")[0]
+    return ends
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+def test_builds_killed_at_random_moments_leave_a_clean_store_and_what_they_finished(
+    lonely_builder: Builder, seed: int
+) -> None:
     builder = lonely_builder
     context = str(builder.context(TEXT, {f"d/{number}": str(number) for number in range(50)}))
-    moments = random.Random(5)
-    for number in range(ROUNDS):
-        flags = ("--build-arg", f"ROUND={number // 4}", "-t", "killed")
+    began = time.monotonic()
+    Story(builder, context).build("whole", None)
+    longest = time.monotonic() - began
+    moments = random.Random(seed)
+    found_again = 0
+    for number in range(0, ROUNDS, KILLS_A_BUILD):
+        story = Story(builder, context)
+        for _ in range(KILLS_A_BUILD):
+            story.build(f"r{number}", moments.uniform(0, longest))
+            assert fsck(builder.engine).damages == ()
+        found_again += story.found_again
+    story.build(f"r{number}", None)
 
-        kill_build(builder, context, flags, moments.uniform(0, LONGEST))
-    checked = builder.call("fsck")
-    assert checked.returncode == 0, checked.stdout
-
-    result = builder.build(context, *flags)
-
-    assert result.status == 0, result.errors
-    assert builder.read("killed", "/three") == f"{number // 4}\n" * 2
+    assert builder.read("killed", "/three") == f"r{number}\n" * 2
+    assert found_again > ROUNDS / 4
     assert os.listdir(builder.root / "build-cache" / "steps") == []
     assert [key for key in builder.engine.snapshotter.active() if key.startswith("build-")] == []
 

@@ -1,6 +1,8 @@
 """A secret is seen by its step and by nothing else, ever."""
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,19 @@ def test_no_file_of_the_store_has_a_secret(lonely_builder: Builder, tmp_path: Pa
     context = lonely_builder.context(TEXT)
     flags = ("--secret", f"id=file,src={tmp_path}/secret", "--secret", "id=variable,env=GIVEN")
     lonely_builder.variables["GIVEN"] = f"{SECRET}-variable"
+    results = tmp_path / "results"
+    results.mkdir()
+    flags += ("--output", f"type=oci,dest={results}/oci.tar", "--output", f"type=local,dest={results}/tree")
+    flags += ("--cache-to", f"type=local,dest={results}/cache", "--metadata-file", f"{results}/metadata.json")
 
-    result = lonely_builder.build(context, *flags, "-t", "quiet", quiet=False)
+    result = lonely_builder.build(context, *flags, "--provenance", "true", "-t", "quiet", quiet=False)
 
     assert result.status == 0, result.errors
     assert SECRET not in result.errors
-    assert found_in(lonely_builder.root) == []
+    assert found_in(lonely_builder.root) == found_in(results) == []
+    assert {path.name for path in results.iterdir()} == {"oci.tar", "tree", "cache", "metadata.json"}
+    assert SECRET not in lonely_builder.call("history", "--no-trunc", "quiet").stdout
+    assert SECRET not in lonely_builder.call("inspect", "quiet").stdout
     assert lonely_builder.read("quiet", "/seen").split()[:3] == ["-r--r-----", "1", "1000"]
     assert "TOKEN" not in lonely_builder.read("quiet", "/environment")
 
@@ -42,6 +51,25 @@ def test_a_failing_step_leaves_none_behind(lonely_builder: Builder, tmp_path: Pa
 
     assert result.status != 0
     assert found_in(lonely_builder.root) == []
+
+
+def test_a_step_that_is_killed_leaves_none_behind(lonely_builder: Builder, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    mounts = "--mount=type=secret,id=s --mount=type=secret,id=s,env=TOKEN --mount=type=cache,target=/c"
+    seen = "env | grep -q $TOKEN && cat /run/secrets/s > /dev/null && touch /c/seen"
+    context = lonely_builder.context(f"FROM busybox\nRUN {mounts} {seen} && sleep 76543")
+    command = lonely_builder.command("build", "--secret", f"id=s,src={tmp_path}/secret", str(context))
+    with subprocess.Popen(
+        command, env=lonely_builder.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(lonely_builder.root.glob("build-cache/mounts/*/data/seen")):
+            assert time.monotonic() < deadline
+            os.sched_yield()
+        during = found_in(lonely_builder.root)
+        process.kill()
+
+    assert during == found_in(lonely_builder.root) == []
 
 
 def test_another_secret_is_the_same_step(builder: Builder, tmp_path: Path) -> None:

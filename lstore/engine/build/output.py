@@ -100,7 +100,8 @@ def _root(built: Built) -> Descriptor:
 
 
 def _only(built: Built) -> BuiltImage:
-    if built.index is not None:
+    """Its one image; what is stated about it has no place in such formats."""
+    if len(built.images) > 1:
         raise UsageError("cannot write several platforms in this format", hint="--output type=oci,dest=FILE")
     return built.images[0]
 
