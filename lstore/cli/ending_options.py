@@ -7,6 +7,8 @@ from functools import wraps
 import click
 
 from lstore.cli.container_name import CONTAINER_NAME
+from lstore.cli.containers import for_each
+from lstore.cli.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,13 @@ class Ending:
     names: Sequence[str]
     number: int | None
     timeout: int | None
+
+    def carry_out(self, session: Session, act: Callable[..., None]) -> int:
+        """Let `act`, which is `stop` or `restart` of the engine, end each; the exit status of all together."""
+        engine = session.engine()
+        return for_each(
+            session, self.names, lambda name: act(engine, name, number=self.number, timeout=self.timeout)
+        )
 
 
 def ending_options(function: Callable[..., int]) -> Callable[..., int]:

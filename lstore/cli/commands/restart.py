@@ -2,7 +2,6 @@
 
 import click
 
-from lstore.cli.containers import for_each
 from lstore.cli.ending_options import Ending, ending_options
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
@@ -15,9 +14,4 @@ from lstore.cli.verbs import RESTART
 def command(session: Session, *, ending: Ending) -> int:
     from lstore.engine.containers.ending import restart
 
-    engine = session.engine()
-    return for_each(
-        session,
-        ending.names,
-        lambda name: restart(engine, name, number=ending.number, timeout=ending.timeout),
-    )
+    return ending.carry_out(session, restart)

@@ -32,12 +32,12 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One lexical element; `glued` says that no white space stands before it."""
+    """One lexical element; `is_glued` says that no white space stands before it."""
 
     kind: Kind
     text: str
     offset: int
-    glued: bool = False
+    is_glued: bool = False
 
 
 def fail(source: str, offset: int, message: str) -> NoReturn:
@@ -76,17 +76,17 @@ def _action(source: str, opening: re.Match[str]) -> Iterator[Token]:
     """The tokens from ``{{`` up to its ``}}``, both included."""
     yield Token("open", opening.group(), opening.start())
     position = opening.end()
-    glued = False
+    is_glued = False
     while match := _TOKEN.match(source, position):
         kind = match.lastgroup
         position = match.end()
         if kind == "space":
-            glued = False
+            is_glued = False
             continue
-        yield Token(cast(Kind, kind), match.group(), match.start(), glued)
+        yield Token(cast(Kind, kind), match.group(), match.start(), is_glued)
         if kind == "close":
             return
-        glued = True
+        is_glued = True
     if position >= len(source):
         fail(source, opening.start(), "this action is never closed with }}")
     if source[position] == '"':

@@ -1,34 +1,19 @@
 """Tokens → nodes, by recursive descent."""
 
+from lstore.cli.template import nodes
 from lstore.cli.template.lexer import Token, fail, string_value, tokens
-from lstore.cli.template.nodes import (
-    Assign,
-    Call,
-    Constant,
-    Dot,
-    Fields,
-    If,
-    Node,
-    Operand,
-    Output,
-    Pipeline,
-    Range,
-    Text,
-    Value,
-    Variable,
-)
 
-_CONSTANTS: dict[str, Value] = {"true": True, "false": False, "nil": None}
+_CONSTANTS: dict[str, nodes.Value] = {"true": True, "false": False, "nil": None}
 _KEYWORDS = frozenset({"if", "with", "range", "else", "end"})
 MAX_DEPTH = 50
 """Blocks and parentheses inside each other; beyond, the template is refused."""
 
 
-def parse(source: str) -> tuple[Node, ...]:
+def parse(source: str) -> tuple[nodes.Node, ...]:
     """The nodes of the template `source`. Raises `UsageError` that points at what is wrong."""
     parser = _Parser(source)
-    nodes, _ = parser.nodes(closers=())
-    return nodes
+    found, _ = parser.sequence(closers=())
+    return found
 
 
 class _Parser:
@@ -61,12 +46,14 @@ class _Parser:
         if token.kind != "close":
             self._fail(token, f"unexpected {token.text!r}")
 
-    def nodes(self, closers: tuple[str, ...], opened: Token | None = None) -> tuple[tuple[Node, ...], Token]:
+    def sequence(
+        self, closers: tuple[str, ...], opened: Token | None = None
+    ) -> tuple[tuple[nodes.Node, ...], Token]:
         """The nodes up to an action that starts with one of `closers`, and that word's token."""
-        found: list[Node] = []
+        found: list[nodes.Node] = []
         while (token := self._peek()) is not None:
             if token.kind == "text":
-                found.append(Text(self._take().text))
+                found.append(nodes.Text(self._take().text))
                 continue
             self._take()  # the lexer gives an "open" between texts, and always its "close"
             word = self._tokens[self._next]
@@ -79,7 +66,7 @@ class _Parser:
             self._fail(opened, f"{{{{{opened.text}}}}} has no {{{{end}}}}")
         return tuple(found), Token("text", "", len(self._source))
 
-    def _action(self) -> Node:
+    def _action(self) -> nodes.Node:
         token = self._tokens[self._next]
         if token.kind == "word" and token.text in ("if", "with"):
             return self._if(self._take())
@@ -88,24 +75,24 @@ class _Parser:
         if token.kind == "variable" and self._tokens[self._next + 1].text in (":=", "="):
             self._take()
             is_declaration = self._take().text == ":="
-            node: Node = Assign(token.text, self._pipeline(), is_declaration, token.offset)
+            node: nodes.Node = nodes.Assign(token.text, self._pipeline(), is_declaration, token.offset)
         else:
-            node = Output(self._pipeline(), token.offset)
+            node = nodes.Output(self._pipeline(), token.offset)
         self._close()
         return node
 
-    def _if(self, keyword: Token) -> If:
+    def _if(self, keyword: Token) -> nodes.If:
         condition = self._pipeline()
         self._close()
         then, orelse = self._branches(keyword)
-        return If(condition, then, orelse, rebinds=keyword.text == "with")
+        return nodes.If(condition, then, orelse, rebinds=keyword.text == "with")
 
-    def _range(self, keyword: Token) -> Range:
+    def _range(self, keyword: Token) -> nodes.Range:
         names = self._range_names()
         over = self._pipeline()
         self._close()
         body, orelse = self._branches(keyword)
-        return Range(names, over, body, orelse, keyword.offset)
+        return nodes.Range(names, over, body, orelse, keyword.offset)
 
     def _range_names(self) -> tuple[str, ...]:
         token = self._tokens[self._next]
@@ -121,11 +108,11 @@ class _Parser:
             self._fail(self._take(), "expected :=")
         return tuple(names)
 
-    def _branches(self, keyword: Token) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+    def _branches(self, keyword: Token) -> tuple[tuple[nodes.Node, ...], tuple[nodes.Node, ...]]:
         """What stands up to ``{{else}}`` and from there to ``{{end}}``."""
         self._enter(keyword)
-        then, closer = self.nodes(("else", "end"), keyword)
-        orelse: tuple[Node, ...] = ()
+        then, closer = self.sequence(("else", "end"), keyword)
+        orelse: tuple[nodes.Node, ...] = ()
         if closer.text == "else":
             following = self._tokens[self._next]
             if following.kind == "word" and following.text == "if":
@@ -133,7 +120,7 @@ class _Parser:
                 self._depth -= 1
                 return then, orelse
             self._close()
-            orelse, _ = self.nodes(("end",), keyword)
+            orelse, _ = self.sequence(("end",), keyword)
         self._close()
         self._depth -= 1
         return then, orelse
@@ -143,17 +130,17 @@ class _Parser:
         if self._depth > MAX_DEPTH:
             self._fail(token, f"nested deeper than {MAX_DEPTH}")
 
-    def _pipeline(self) -> Pipeline:
+    def _pipeline(self) -> nodes.Pipeline:
         commands = [self._command()]
         while self._accept("mark", "|"):
             bar = self._tokens[self._next]
             command = self._command()
-            if not isinstance(command, Call):
+            if not isinstance(command, nodes.Call):
                 self._fail(bar, "only a function can follow |")
             commands.append(command)
-        return Pipeline(tuple(commands))
+        return nodes.Pipeline(tuple(commands))
 
-    def _command(self) -> Operand:
+    def _command(self) -> nodes.Operand:
         token = self._tokens[self._next]
         if token.kind == "word" and token.text not in _CONSTANTS:
             if token.text in _KEYWORDS:
@@ -162,7 +149,7 @@ class _Parser:
             arguments = []
             while self._at_operand():
                 arguments.append(self._operand())
-            return Call(token.text, tuple(arguments), token.offset)
+            return nodes.Call(token.text, tuple(arguments), token.offset)
         operand = self._operand()
         if self._at_operand():
             self._fail(self._take(), "only a function takes arguments")
@@ -172,28 +159,28 @@ class _Parser:
         token = self._tokens[self._next]
         return token.kind not in ("close", "mark") or token.text == "("
 
-    def _operand(self) -> Operand:
+    def _operand(self) -> nodes.Operand:
         token = self._take()
         base = self._base(token)
         path = [token.text[1:]] if token.kind == "field" else []
-        while (following := self._tokens[self._next]).kind == "field" and following.glued:
+        while (following := self._tokens[self._next]).kind == "field" and following.is_glued:
             path.append(self._take().text[1:])
-        return Fields(base, tuple(path), token.offset) if path else base
+        return nodes.Fields(base, tuple(path), token.offset) if path else base
 
-    def _base(self, token: Token) -> Operand:
+    def _base(self, token: Token) -> nodes.Operand:
         match token.kind:
             case "string":
-                return Constant(string_value(self._source, token))
+                return nodes.Constant(string_value(self._source, token))
             case "number":
-                return Constant(float(token.text) if "." in token.text else int(token.text))
+                return nodes.Constant(float(token.text) if "." in token.text else int(token.text))
             case "variable":
-                return Variable(token.text, token.offset)
+                return nodes.Variable(token.text, token.offset)
             case "dot" | "field":
-                return Dot()
+                return nodes.Dot()
             case "word" if token.text in _CONSTANTS:
-                return Constant(_CONSTANTS[token.text])
+                return nodes.Constant(_CONSTANTS[token.text])
             case "word":
-                return Call(token.text, (), token.offset)
+                return nodes.Call(token.text, (), token.offset)
         if token.text != "(":
             self._fail(token, "a value is missing" if token.kind == "close" else f"unexpected {token.text!r}")
         self._enter(token)
