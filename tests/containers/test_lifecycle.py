@@ -1,5 +1,7 @@
 """create, run -d, start, stop, restart, kill, pause, rename, wait, rm, ps: what docker's users expect of them."""
 
+import json
+import os
 import select
 import signal
 import subprocess
@@ -223,6 +225,10 @@ def test_the_list_is_docker_s(lstore: Lstore) -> None:
         (["label=tier=db"], ["made"]),
         (["label!=tier=db"], ["ended", "runs"]),
         (["ancestor=busybox"], ["ended", "made", "runs"]),
+        (["ancestor=not-here"], []),
+        (["health=none", "label=tier"], ["made", "runs"]),
+        (["health=healthy"], []),
+        (["status=running"], ["runs"]),
         (["before=runs"], ["ended", "made"]),
         (["since=ended"], ["runs"]),
         (["network=none", "label=tier"], ["made", "runs"]),
@@ -235,6 +241,95 @@ def test_the_list_is_filtered_as_docker_filters_it(
     options = [word for each in filters for word in ("--filter", each)]
 
     assert sorted(three("ps", "-a", "--format", "{{.Names}}", *options).split()) == names
+
+
+def test_the_list_knows_ids_and_descendants_of_images(lstore: Lstore) -> None:
+    lstore.call("run", "--name", "base", "busybox", "touch", "/more")
+    lstore("commit", "base", "derived:1")
+    identity = lstore("create", "--name", "derived", "derived:1")
+
+    def found(*filters: str) -> list[str]:
+        return sorted(lstore("ps", "-a", "--format", "{{.Names}}", *filters).split())
+
+    assert found("--filter", f"id={identity[:9]}") == ["derived"]
+    assert found("--filter", "ancestor=busybox") == ["base", "derived"]
+    assert found("--filter", "ancestor=derived:1") == ["derived"]
+    lstore("rm", "base", "derived")
+    lstore("rmi", "derived:1")
+
+
+def test_sizes_are_what_the_kernel_counts(lstore: Lstore) -> None:
+    """The blocks of what the container wrote, and nothing of its image."""
+    lstore.call("run", "--name", "wrote", "busybox", "sh", "-c", "head -c 3m /dev/urandom > /big; sync")
+    upper = lstore.root / "snapshots" / "active" / lstore.home("wrote").name / "upper"
+    counted = subprocess.run(["du", "-s", "-B1", str(upper)], capture_output=True, text=True, check=True)
+    blocks = int(counted.stdout.split()[0])
+
+    listed = lstore("ps", "-a", "-s", "--format", "{{.Size}}")
+    table = lstore("ps", "-as").splitlines()[0].split()
+    (inspected,) = json.loads(lstore("inspect", "-s", "wrote"))
+
+    assert inspected["SizeRw"] == blocks
+    assert (listed[:3], listed[-2:]) == ("3.1", "MB")
+    assert table[-1] == "SIZE"
+    assert "SIZE" not in lstore("ps", "-a")
+
+
+def test_ids_are_whole_where_asked_for(lstore: Lstore) -> None:
+    identities = [lstore("create", "--name", name, "busybox") for name in ("first", "second", "third")]
+
+    assert lstore("ps", "-aq", "--no-trunc").split() == identities[::-1]
+    assert lstore("ps", "-qn", "2").split() == [identity[:12] for identity in identities[:0:-1]]
+    assert lstore("ps", "-ql", "--no-trunc") == identities[-1]
+    assert lstore("ps", "-q") == ""
+
+
+def test_a_container_that_was_renamed_is_removed_at_its_end_with_its_new_name(lstore: Lstore) -> None:
+    lstore.detached("--rm", "--name", "before", *FOREVER)
+    (monitor,) = lstore.monitors()
+    pidfd = os.pidfd_open(monitor)
+
+    lstore("rename", "before", "after")
+    assert lstore("exec", "after", "cat", "/proc/1/comm") == "sleep"
+    os.kill(int(lstore("inspect", "-f", "{{.State.Pid}}", "after")), signal.SIGKILL)
+    select.select([pidfd], [], [])
+    os.close(pidfd)
+
+    assert lstore.leftovers() == []
+
+
+def test_a_removal_by_force_misses_nobody(lstore: Lstore) -> None:
+    lstore.detached("--name", "busy", *FOREVER)
+    pid = lstore.inspect("busy", "{{json .State.Pid}}")
+
+    done = lstore.call("rm", "-fv", "missing", "busy")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "missing\nbusy\n", "")
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_pause_is_the_kernel_s_freezer_and_a_signal_waits_for_its_end(lstore: Lstore) -> None:
+    script = "trap 'echo usr2' USR2; echo ready; while :; do sleep 0.02; done"
+    lstore.detached("--name", "busy", "busybox", "sh", "-c", script)
+    lstore.wait_for_line("busy", "ready")
+
+    before = frozen(lstore, "busy")
+    lstore("pause", "busy")
+    meanwhile = frozen(lstore, "busy")
+    lstore("kill", "-s", "12", "busy")
+    lstore("unpause", "busy")
+
+    assert (before, meanwhile, frozen(lstore, "busy")) == (False, True, False)
+    lstore.wait_for_line("busy", "usr2")
+
+
+def frozen(lstore: Lstore, name: str) -> bool:
+    """What the kernel says of the control group of the container's first process."""
+    text = Path(f"/proc/{lstore('inspect', '-f', '{{.State.Pid}}', name)}/cgroup").read_text()
+    groups = dict(line.split(":", 2)[1:] for line in text.splitlines())
+    if "freezer" in groups:
+        return Path(f"/sys/fs/cgroup/freezer{groups['freezer']}/freezer.state").read_text() == "FROZEN\n"
+    return "frozen 1" in Path(f"/sys/fs/cgroup{groups['']}/cgroup.events").read_text()
 
 
 @pytest.fixture(scope="module")

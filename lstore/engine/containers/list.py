@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from layerstore.errors import UsageError
+from layerstore.errors import NotFound, UsageError
 from layerstore.value import Value
 from lstore.engine.containers import places
 from lstore.engine.containers.upkeep import examine_all, look
@@ -113,10 +113,22 @@ def _health(_engine: Engine, value: str) -> Predicate:
 
 
 def _ancestor(engine: Engine, value: str) -> Predicate:
+    """Made of that image, or of one with further layers on it; of one that is not here, nothing is."""
     from lstore.engine import catalog
 
-    identity = str(catalog.find(engine.store, value).id)
-    return lambda container: container.config.image_id == identity
+    try:
+        image = catalog.find(engine.store, value)
+    except NotFound:
+        return lambda _container: False
+    identity = str(image.id)
+    below = tuple(map(str, image.config.diff_ids)) if image.config is not None else ()
+
+    def is_descendant(container: Container) -> bool:
+        layers = container.config.diff_ids
+        is_on_it = bool(below) and len(layers) > len(below) and layers[: len(below)] == below
+        return is_on_it or container.config.image_id == identity
+
+    return is_descendant
 
 
 def _before(engine: Engine, value: str) -> Predicate:
