@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from runner.watch import Watch
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = Path(click.__file__).resolve().parents[1]
 PATIENCE = 60
+SOON = 15  # less than the defaults of health checks take
 
 
 class Lstore:
@@ -107,10 +109,11 @@ class Lstore:
         return found
 
     def until(self, home: Path, holds: Callable[[dict[str, object]], bool]) -> dict[str, object]:
-        """The first state on disk of which that holds."""
+        """The first state on disk of which that holds; it must come soon."""
+        deadline = time.monotonic() + SOON
         with Watch(str(home)) as watch:
             while not holds(state := self.state(home)):
-                assert watch.wait(PATIENCE), state
+                assert watch.wait(max(0.0, deadline - time.monotonic())), state
         return state
 
     def wait_for_line(self, name: str, line: str) -> None:

@@ -162,12 +162,21 @@ def test_after_a_reboot_what_should_run_runs_again_and_the_rest_is_told(lstore: 
         lstore.detached("--name", name, "--restart", policy, "busybox", "sleep", "1000")
     lstore.detached("--name", "stopped", "--restart", "unless-stopped", "busybox", "sleep", "1000")
     lstore("stop", "-t", "0", "stopped")
+    lstore.detached("--name", "temporary", "--rm", "busybox", "sleep", "1000")
+    lstore("create", "--name", "made", "--restart", "always", "busybox", "sleep", "1000")
+    lstore("pause", "unless")
     pretend_a_reboot(lstore)
 
     restored = lstore("system", "restore")
 
     assert sorted(restored.split()) == ["always", "unless"]
     assert sorted(lstore("ps", "--format", "{{.Names}}").split()) == ["always", "unless"]
+    assert [lstore("exec", name, "cat", "/proc/1/comm") for name in ("always", "unless")] == ["sleep"] * 2
+    assert sorted(lstore("ps", "-a", "--filter", "status=exited", "--format", "{{.Names}}").split()) == [
+        "plain",
+        "stopped",
+    ]
+    assert lstore("ps", "-a", "--filter", "status=created", "--format", "{{.Names}}") == "made"
     assert lstore.inspect("plain", "{{json .State.ExitCode}}") == 255
     assert lstore("system", "restore") == ""
 

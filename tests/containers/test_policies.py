@@ -1,6 +1,7 @@
 """Restart policies and health checks, from outside; events; prune."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -20,19 +21,34 @@ def test_on_failure_starts_again_as_often_as_it_says(lstore: Lstore) -> None:
     assert lstore("logs", "failing").split() == ["1", "2", "3"]
 
 
+def test_each_restart_waits_twice_as_long_as_the_one_before(lstore: Lstore) -> None:
+    """By the kernel's clock: 100, 200 and 400 ms at least lie between the starts."""
+    script = "cut -d ' ' -f 1 /proc/uptime; exit 1"
+    lstore.detached("--name", "failing", "--restart", "on-failure:3", "busybox", "sh", "-c", script)
+    lstore.until(lstore.home("failing"), lambda state: state["status"] == "exited")
+
+    starts = [float(line) for line in lstore("logs", "failing").split()]
+
+    waits = [after - before for before, after in pairwise(starts)]
+    assert len(waits) == 3
+    assert [wait >= least - 0.011 for wait, least in zip(waits, (0.1, 0.2, 0.4), strict=True)] == [True] * 3
+
+
 def test_on_failure_leaves_a_success_alone(lstore: Lstore) -> None:
-    lstore.detached("--name", "fine", "--restart", "on-failure", "busybox", "true")
+    lstore.detached("--name", "fine", "--restart", "on-failure", "busybox", "echo", "run")
 
     state = lstore.until(lstore.home("fine"), lambda state: state["status"] == "exited")
 
     assert state["restarts"] == 0
+    assert lstore("logs", "fine") == "run"
 
 
 @pytest.mark.parametrize("policy", ["always", "unless-stopped"])
 def test_always_starts_again_until_it_is_stopped(lstore: Lstore, policy: str) -> None:
-    lstore.detached("--name", "again", "--restart", policy, "busybox", "true")
-    home = lstore.home("again")
-    lstore.until(home, lambda state: state["restarts"] == 2)
+    lstore.detached(
+        "--name", "again", "--restart", policy, "busybox", "sh", "-c", "echo run >> /runs; wc -l < /runs"
+    )
+    lstore.wait_for_line("again", "3")
 
     lstore("stop", "again")
 
@@ -96,7 +112,7 @@ def test_failures_do_not_count_while_it_starts(lstore: Lstore) -> None:
     lstore.detached("--name", "slow", *options, *check, "busybox", "sleep", "1000")
     home = lstore.home("slow")
 
-    state = lstore.until(home, lambda state: len(state["probes"]) >= 3)  # type: ignore[arg-type]  # JSON
+    state = lstore.until(home, lambda state: len(state["probes"]) >= 4)  # type: ignore[arg-type]  # JSON
     lstore("exec", "slow", "touch", "/well")
     lstore.until(home, lambda state: state["health"] == "healthy")
 
@@ -123,9 +139,25 @@ def test_events_tell_a_container_s_story(lstore: Lstore) -> None:
     options = ("--since", "1h", "--until", "0s", "--filter", "container=story")
     events = [json.loads(line) for line in lstore("events", *options, "--format", "json").splitlines()]
 
+    def found(*filters: str) -> list[str]:
+        given = [word for each in filters for word in ("--filter", each)]
+        return lstore("events", *options, *given, "--format", "{{.Action}}").split()
+
     assert [event["Action"] for event in events] == ["create", "start", "die", "destroy"]
     assert events[2]["Actor"]["Attributes"]["exitCode"] == "4"
-    assert lstore("events", *options, "--filter", "event=die", "--filter", "label=chapter=1").count("\n") == 0
+    assert found("event=die", "label=chapter=1") == ["die"]
+    assert found("event=die", "event=start", "image=busybox", "type=container") == ["start", "die"]
+    assert found("label=chapter=2") == found("image=other") == found("type=image") == []
+    moment = events[2]["timeNano"]
+    later = lstore(
+        "events", "--since", f"{moment / 10**9:.6f}", "--until", "0s", "--filter", "container=story"
+    )
+    earlier = lstore(
+        "events", "--since", "1h", "--until", f"{moment / 10**9:.6f}", "--filter", "container=story"
+    )
+    assert [line.split()[2] for line in later.splitlines()][-1:] == ["destroy"]
+    assert [line.split()[2] for line in earlier.splitlines()][:2] == ["create", "start"]
+    assert len((later + "\n" + earlier).splitlines()) == 4
 
 
 def test_events_go_on_as_they_happen(lstore: Lstore) -> None:
@@ -148,6 +180,26 @@ def test_prune_removes_what_does_not_run(lstore: Lstore) -> None:
     assert output.startswith("Deleted Containers:\n")
     assert "Total reclaimed space: " in output
     assert sorted(lstore("ps", "-a", "--format", "{{.Names}}").split()) == ["kept", "runs"]
+
+
+def test_prune_asks_and_spares_what_is_new(lstore: Lstore) -> None:
+    lstore("create", "--name", "made", "--label", "tier=db", "busybox")
+    moment = lstore.inspect("made", "{{json .Created}}")
+
+    asked = lstore.call("container", "prune", stdin=b"n\n")
+    spared = [
+        lstore("container", "prune", "-f", "--filter", f"until={moment}"),
+        lstore("container", "prune", "-f", "--filter", "until=1h"),
+        lstore("container", "prune", "-f", "--filter", "label=tier=web"),
+    ]
+    still = lstore("ps", "-aq").split()
+    pruned = lstore("container", "prune", "-f", "--filter", "label=tier=db", "--filter", "until=0s")
+
+    assert "This will remove all stopped containers" in asked.stdout
+    assert spared == ["Total reclaimed space: 0B"] * 3
+    assert len(still) == 1
+    assert still[0] in pruned
+    assert lstore.leftovers() == []
 
 
 def test_top_shows_the_container_s_processes_alone(lstore: Lstore) -> None:
