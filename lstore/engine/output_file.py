@@ -12,20 +12,21 @@ from layerstore.errors import file_error
 
 @contextmanager
 def output_file(path: str) -> Iterator[BinaryIO]:
-    """A file that becomes `path` if the block succeeds. What is no regular file (a pipe, a device) is written as it is.
+    """A file that becomes `path` if the block succeeds; a link stays, and what it leads to is replaced.
 
+    What is no regular file (a pipe, a device), or is open already (``/dev/stdout``), is written as it is.
     Raises `StorageError`.
     """
     if _is_special(path):
         with _written(path, path) as stream:
             yield stream
         return
-    directory, name = os.path.split(os.path.abspath(path))
-    temporary = temporary_name(directory, name)
+    target = os.path.realpath(path)
+    temporary = temporary_name(*os.path.split(target))
     try:
         with _written(temporary, path) as stream:
             yield stream
-        move(temporary, path)
+        move(temporary, target)
     finally:
         with suppress(OSError):  # where it could not be made it cannot be removed either
             remove_file(temporary)
@@ -33,9 +34,18 @@ def output_file(path: str) -> Iterator[BinaryIO]:
 
 def _is_special(path: str) -> bool:
     try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
+        return not stat.S_ISREG(os.stat(path).st_mode) or _is_descriptor(path)
     except OSError:
         return False
+
+
+def _is_descriptor(path: str) -> bool:
+    """Whether the existing `path` names a descriptor, by links such as ``/dev/stdout``. proc(5), /proc/pid/fd."""
+    while not (directory := os.path.realpath(os.path.dirname(path))).startswith("/proc/"):
+        if not os.path.islink(path):
+            return False
+        path = os.path.join(directory, os.readlink(path))
+    return True
 
 
 @contextmanager

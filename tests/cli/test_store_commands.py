@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -147,6 +148,28 @@ def test_an_output_that_cannot_be_made_is_named_as_it_was_given(loaded, tmp_path
     for result in (saved, copied):
         assert (result.status, result.out) == (1, "")
         assert result.err == f"lstore: cannot write {below}: not a directory\n"
+
+
+def test_an_output_behind_a_link_is_replaced_and_the_link_stays(loaded, tmp_path: Path) -> None:
+    archive, link = tmp_path / "archive.tar", tmp_path / "link"
+    link.symlink_to("archive.tar")
+
+    assert loaded("save", "-q", "-o", str(link), "mine/hello:1").status == 0
+    assert link.readlink() == Path("archive.tar")
+    assert tarfile.is_tarfile(archive)
+
+
+def test_an_output_that_is_open_already_is_written_in_place(loaded, tmp_path: Path) -> None:
+    link = tmp_path / "stdout"
+    with (tmp_path / "archive.tar").open("wb") as archive:
+        link.symlink_to(f"/proc/self/fd/{archive.fileno()}")
+        before = os.fstat(archive.fileno())
+
+        assert loaded("save", "-q", "-o", str(link), "mine/hello:1").status == 0
+
+    assert link.is_symlink()
+    assert (tmp_path / "archive.tar").stat().st_ino == before.st_ino
+    assert tarfile.is_tarfile(tmp_path / "archive.tar")
 
 
 def test_a_copy_to_an_archive_leaves_files_beside_it_alone(loaded, tmp_path: Path) -> None:
