@@ -11,6 +11,7 @@ docs/adr/0005-built-layers-are-not-compressed.md.
 import os
 from collections.abc import Mapping
 
+from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import write_file
 from layerstore.errors import InvalidInput, storage_error
 from layerstore.oci.descriptor import Descriptor
@@ -18,6 +19,8 @@ from layerstore.oci.document import dump, parse_object
 
 FORMS = "forms"
 _LIMIT = 64 << 10
+
+_REMEMBERED = CrashPoint("push: form of a layer remembered")
 
 Forms = Mapping[str, Descriptor]
 """The layer's blob in each form, by a name that says all that its bytes depend on."""
@@ -55,3 +58,4 @@ def remember(directory: str, name: str, form: Descriptor) -> None:
         write_file(path, dump({key: each.to_json() for key, each in {**known, name: form}.items()}))
     except OSError as error:
         raise storage_error(error, f"write {path}") from error
+    _REMEMBERED.reach()

@@ -184,6 +184,7 @@ def _strays(store: Store) -> tuple[str, ...]:
     """
     layout = store.layout
     places = [layout.root, layout.content, layout.ingests, layout.layers]
+    places += map(store.layers.path, store.layers.names())
     blobs = os.path.dirname(layout.blobs("sha256"))
     places += filter(os.path.isdir, (os.path.join(blobs, name) for name in sorted(os.listdir(blobs))))
     return tuple(

@@ -16,6 +16,7 @@ from functools import partial
 from typing import BinaryIO, Final
 
 from layerstore.content import CHUNK, Readable, has_children, opened_bytes, read_document, read_manifest
+from layerstore.disk import locks
 from layerstore.errors import StoreDamaged, UsageError, storage_error
 from layerstore.layer.codec import LEVELS, compressor, decompressor, form_name
 from layerstore.oci import mediatype
@@ -203,8 +204,15 @@ class PackedSource:
         with self._mutex:
             self._origins[made.digest] = layer
             self._spools[made.digest] = spool
-        forms.remember(self._store.layers.path(layer.digest), self._name, made)
+        self._remember(layer, made)
         return made
+
+    def _remember(self, layer: Descriptor, made: Descriptor) -> None:
+        try:
+            with locks.shared(self._store.layout.lock):  # else a collection takes the note while it is written
+                forms.remember(self._store.layers.path(layer.digest), self._name, made)
+        except OSError as error:
+            raise storage_error(error, f"lock the store at {self._store.layout.root}") from error
 
     def _rewrite(self, node: Descriptor, made: dict[Descriptor, Descriptor]) -> Descriptor:
         """The document that stands for `node`; `node` itself where nothing below it changes."""
