@@ -26,8 +26,8 @@
 
 Each class fixes a stable `code` for scripts and the exit status that the CLI returns
 (docs/exit-statuses.md). Messages are lower case and say what failed on which object; a hint is a
-command to run. Secrets never enter a message. Errors are translated once, at the border where the
-foreign exception arose, with ``raise … from``.
+command to run, or what to write instead. Secrets never enter a message. Errors are translated once, at the
+border where the foreign exception arose, with ``raise … from``.
 """
 
 from __future__ import annotations
@@ -232,10 +232,23 @@ class LaunchError(LstoreError):
         self.exit_status = exit_status
 
 
-def kind_of(code: str) -> type[LstoreError]:
-    """The class of that code, for an error that another process told of by code, message and hint.
+class StepFailed(LstoreError):
+    """A build step's command ran, and failed."""
 
-    `LstoreError` itself where there is none, or where it takes more than these.
+    code = "step-failed"
+
+    def __init__(self, message: str, *, vertex: int, line: int, status: int, hint: str | None = None) -> None:
+        """`vertex` is the step's number in the build's progress, `line` its line in the Dockerfile, from 1."""
+        super().__init__(message, hint=hint)
+        self.vertex = vertex
+        self.line = line
+        self.status = status
+
+
+def kind_of(code: str) -> type[LstoreError]:
+    """The class whose code is `code`, to raise again an error that another process reported by code, message and hint.
+
+    `LstoreError` itself where no class has that code, or where the class takes more arguments than message and hint.
     """
     pending: list[type[LstoreError]] = [LstoreError]
     while pending:
@@ -270,16 +283,3 @@ def file_error(error: OSError, doing: str) -> StorageError:
 
 def _told(error: OSError, doing: str) -> str:
     return f"cannot {doing}: {(error.strerror or str(error)).lower()}"
-
-
-class StepFailed(LstoreError):
-    """A build step's command ran, and failed."""
-
-    code = "step-failed"
-
-    def __init__(self, message: str, *, vertex: int, line: int, status: int, hint: str | None = None) -> None:
-        """`vertex` is the step's number in the build's progress, `line` its line in the Dockerfile, from 1."""
-        super().__init__(message, hint=hint)
-        self.vertex = vertex
-        self.line = line
-        self.status = status
