@@ -8,6 +8,9 @@
     CONTAINERS/ID/socket      where the monitor listens (`runner.wire`)
     CONTAINERS/names/NAME     a symbolic link to the ID: reserving a name is making the link
 
+What a container that is removed at its end writes does not wait for the disk, as it does not outlive the machine's
+run: one of whose files a power cut left nothing goes, too (`Home.is_lost`). Everything else is durable.
+
 The order: the directory, then its name; a name goes before its directory. A directory whose status is
 "creating" and whose lock is free belongs to a creator that was killed, and may go; so may one without a
 state, of which `CONTAINERS` itself, locked together by all creators until it has one, tells.
@@ -20,7 +23,7 @@ import os
 import time
 
 from layerstore.disk import locks
-from layerstore.disk.publish import move, remove_file, stage_bytes, write_file
+from layerstore.disk.publish import remove_file, write_file, write_passing_file
 from layerstore.errors import Conflict, NotFound, StoreDamaged, storage_error
 from runner import record
 from runner.confinement import Confinement, Device, ResourceLimit, Sharing
@@ -66,8 +69,7 @@ class Home:
                 os.mkdir(self.path, mode=0o711)
                 lock = locks.open_lock(self.file("lock"))
                 lock.exclusive()
-                state = stage_bytes(self.file("state"), record.dump(CREATING))
-                move(state, self.file("state"))
+                write_passing_file(self.file("state"), record.dump(CREATING), mode=0o600)
             finally:
                 makers.close()
         except OSError as error:
@@ -85,6 +87,13 @@ class Home:
             return os.path.isdir(self.path) and not os.path.exists(self.file("state"))
         finally:
             makers.close()
+
+    def is_lost(self) -> bool:
+        """Whether a power cut took what was written without waiting for the disk: a file is there, and empty."""
+        try:
+            return any(os.stat(self.file(name)).st_size == 0 for name in ("state", "config"))
+        except FileNotFoundError:
+            return False
 
     def lock(self) -> FileLock:
         """The container's lock, waited for. Raises `NotFound` where the container is gone by then."""
@@ -142,12 +151,12 @@ class Home:
         )
 
     def write_config(self, config: ContainerConfig) -> None:
-        """Durable. The caller holds the lock."""
-        self._write("config", record.dump(config))
+        """Durable, but for one that is removed at its end. The caller holds the lock."""
+        self._write("config", record.dump(config), is_durable=not config.is_removed_at_end)
 
-    def write_state(self, state: ContainerState) -> None:
-        """Durable. The caller is the monitor, or holds the lock while there is none."""
-        self._write("state", record.dump(state))
+    def write_state(self, state: ContainerState, *, is_durable: bool = True) -> None:
+        """Durable, unless that is not asked for. The caller is the monitor, or holds the lock while there is none."""
+        self._write("state", record.dump(state), is_durable=is_durable)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -159,9 +168,10 @@ class Home:
         with open(fd, "rb") as stream:
             return stream.read(_MAX_FILE)
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes, *, is_durable: bool) -> None:
+        write = write_file if is_durable else write_passing_file
         try:
-            write_file(self.file(name), data, mode=0o600)
+            write(self.file(name), data, mode=0o600)
         except OSError as error:
             raise storage_error(error, f"write {self.file(name)}") from error
 

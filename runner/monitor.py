@@ -162,7 +162,7 @@ class Monitor:
             is_oom_killed=False,
             health="starting" if self._config.health else "",
         )
-        self._home.write_state(self._state)
+        self._write_state()
         events.record(self._order.containers, "start", self._config)
         self._loop.watch(self._pidfd, READABLE, self._on_end)
         self._checks.begin(self._state)
@@ -188,7 +188,7 @@ class Monitor:
 
     def _on_health(self, state: ContainerState, changed: str) -> None:
         self._state = state
-        self._home.write_state(state)
+        self._write_state()
         if changed:
             events.record(self._order.containers, f"health_status: {changed}", self._config)
 
@@ -231,7 +231,10 @@ class Monitor:
         self._state = self._state.but(
             status=name, pid=0, pid_start=0, exit_code=status, finished_at=now(), is_paused=False
         )
-        self._home.write_state(self._state)
+        self._write_state()
+
+    def _write_state(self) -> None:
+        self._home.write_state(self._state, is_durable=not self._config.is_removed_at_end)
 
     def _restart(self) -> None:
         self._state = self._state.but(restarts=self._state.restarts + 1)
@@ -294,7 +297,7 @@ class Monitor:
 
     def _write_intention(self, state: ContainerState) -> None:
         self._state = state
-        self._home.write_state(state)
+        self._write_state()
 
     def _signal(self, number: int) -> None:
         if self._pidfd >= 0:

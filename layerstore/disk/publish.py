@@ -60,6 +60,10 @@ def temporary_name(directory: str, name: str) -> str:
 
 def stage_bytes(path: str, data: bytes, *, mode: int = 0o644) -> str:
     """Write `data` durably under the returned temporary name beside `path`; nothing is visible yet."""
+    return _stage(path, data, mode, is_durable=True)
+
+
+def _stage(path: str, data: bytes, mode: int, *, is_durable: bool) -> str:
     directory, name = os.path.split(path)
     temporary = temporary_name(directory, name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -68,7 +72,8 @@ def stage_bytes(path: str, data: bytes, *, mode: int = 0o644) -> str:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
-        os.fdatasync(descriptor)
+        if is_durable:
+            os.fdatasync(descriptor)
     except BaseException:
         os.unlink(temporary)
         raise
@@ -81,13 +86,25 @@ def write_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
     """Let `path` hold exactly `data`, durably, and never anything between the old bytes and the new."""
     temporary = stage_bytes(path, data, mode=mode)
     _WRITTEN.reach()
+    _put_in_place(temporary, path)
+    _RENAMED.reach()
+    sync_directory(os.path.dirname(path))
+
+
+def write_passing_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
+    """As `write_file` towards readers, but not durable: after a power cut the file may be empty, old or missing.
+
+    For what is of no use after that.
+    """
+    _put_in_place(_stage(path, data, mode, is_durable=False), path)
+
+
+def _put_in_place(temporary: str, path: str) -> None:
     try:
         os.rename(temporary, path)
     except OSError:
         os.unlink(temporary)
         raise
-    _RENAMED.reach()
-    sync_directory(os.path.dirname(path))
 
 
 def make_directories(path: str, *, mode: int = 0o755) -> None:

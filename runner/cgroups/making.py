@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from layerstore.disk.publish import remove_file
 from layerstore.errors import LstoreError, MissingFeature
 from runner.cgroups import delegation, version1, version2
 from runner.cgroups.group import Group, read, write
@@ -95,6 +96,7 @@ def remove(state_dir: str) -> None:
     if group is not None:
         group.kill()
         group.remove()
+        remove_file(f"{state_dir}/{RECORD}")
 
 
 def remove_called(name: str) -> None:

@@ -246,6 +246,19 @@ def test_a_creation_that_was_killed_before_it_had_a_state_is_swept_away(lstore: 
     assert not home.exists()
 
 
+@pytest.mark.parametrize("name", ["state", "config"])
+def test_what_a_power_cut_left_of_a_container_that_was_to_be_removed_is_swept_away(
+    lstore: Lstore, name: str
+) -> None:
+    """Such a container does not wait for the disk: a file that was written last may be there, and be empty."""
+    identity = lstore("create", "--rm", "--name", "passing", "busybox")
+    (lstore.root / "containers" / identity / name).write_bytes(b"")
+
+    assert lstore("ps", "-aq") == ""
+
+    assert lstore.leftovers() == []
+
+
 def test_a_rename_that_was_killed_leaves_no_name_for_good(lstore: Lstore) -> None:
     identity = lstore("create", "--name", "real", "busybox")
     names = lstore.root / "containers" / "names"

@@ -125,9 +125,17 @@ def test_the_container_is_the_root_of_its_own_view(containers: Containers) -> No
 
 
 def test_nothing_is_left_of_a_group(containers: Containers) -> None:
-    assert containers.run("true", limits={"memory": 96 * MEBI}).status == 0
+    script = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    with containers.start(script, limits={"memory": 96 * MEBI}) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "ready\n"
+        places = group_of(containers).places
+        assert [place for place in places if not os.path.exists(place)] == []
+        launcher.terminate()
+        assert launcher.wait() == 3
 
-    assert [place for place in group_of(containers).places if os.path.exists(place)] == []
+    assert [place for place in places if os.path.exists(place)] == []
+    assert cgroups.load(str(containers.made[-1] / "state")) is None
 
 
 def test_what_a_killed_launcher_left_is_found_and_removed(containers: Containers) -> None:

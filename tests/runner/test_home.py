@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from layerstore.disk import locks
+from layerstore.disk import locks, publish
 from layerstore.errors import NotFound
+from runner.container import ContainerConfig, ContainerState
 from runner.home import Home
+from runner.spec import ProcessSpec
 
 
 def test_a_monitor_that_hung_up_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +45,27 @@ def test_only_a_directory_without_a_state_is_stillborn(tmp_path: Path) -> None:
 
     Path(home.file("state")).unlink()
     assert home.is_stillborn()
+
+
+def test_only_what_is_removed_at_its_end_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(publish, "sync_directory", synced.append)
+    passing, lasting = (
+        ContainerConfig("f" * 64, "b", 0, "i", "", (), ProcessSpec(("true",)), is_removed_at_end=is_passing)
+        for is_passing in (True, False)
+    )
+    home = Home(str(tmp_path), passing.id)
+
+    home.make().close()
+    home.write_config(passing)
+    home.write_state(ContainerState(), is_durable=False)
+    assert synced == []
+
+    home.write_config(lasting)
+    home.write_state(ContainerState())
+    assert synced == [home.path, home.path]
 
 
 def test_a_lock_of_what_is_gone_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from layerstore import linux, log
 from layerstore.disk.publish import TEMPORARY_PREFIX
 from layerstore.disk.removal import remove_tree
-from layerstore.errors import LstoreError, NotFound
+from layerstore.errors import LstoreError, NotFound, StoreDamaged
 from layerstore.linux import signals
 from layerstore.value import Value
 from lstore.engine.containers import places
@@ -67,6 +67,16 @@ def _await_change(engine: Engine, home: Home) -> Container | None:
 
 def examine(engine: Engine, home: Home) -> Container | None:
     """The container in `home`, cleared up; None where it is gone, or not yet there."""
+    try:
+        return _examine(engine, home)
+    except StoreDamaged:
+        if not home.is_lost():
+            raise
+        _remove_lost(engine, home)
+        return None
+
+
+def _examine(engine: Engine, home: Home) -> Container | None:
     try:
         state = home.state()
     except NotFound:
@@ -140,6 +150,23 @@ def _all_names(containers: str) -> Iterator[tuple[str, str]]:
             identifier = named(containers, name)
             if identifier is not None:
                 yield name, identifier
+
+
+def _remove_lost(engine: Engine, home: Home) -> None:
+    """Remove what a power cut left of a container that would not have outlived it."""
+    lock = home.try_lock()
+    if lock is None:
+        return
+    try:
+        if home.is_lost():
+            remove_files(
+                home,
+                places.containers_of(engine),
+                _name_of(engine, home.id),
+                places.snapshot_of(engine, home.id),
+            )
+    finally:
+        lock.close()
 
 
 def _finish(engine: Engine, home: Home) -> None:
