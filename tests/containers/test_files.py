@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import struct
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,39 @@ def test_archives_go_both_ways(lstore: Lstore, any_box: str) -> None:
     assert read(lstore, "/tmp/d/sub/two") == "two\n"
 
 
+def test_a_link_is_copied_itself_or_what_it_points_to(lstore: Lstore, any_box: str, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("outside\n")
+    (tmp_path / "link").symlink_to("target")
+
+    for options, name in (((), "plain"), (("-L",), "followed")):
+        lstore("cp", *options, "box:/d/link", str(tmp_path / f"out-{name}"))
+        lstore("cp", *options, str(tmp_path / "link"), f"box:/d/in-{name}")
+
+    assert (tmp_path / "out-plain").readlink() == Path("one")
+    assert not (tmp_path / "out-followed").is_symlink()
+    assert (tmp_path / "out-followed").read_text() == "one\n"
+    with tarfile.open(fileobj=io.BytesIO(lstore.bytes("cp", "box:/d", "-"))) as tar:
+        assert tar.getmember("d/in-plain").linkname == "target"
+        assert tar.getmember("d/in-followed").isreg()
+
+
+def test_owners_are_kept_only_where_asked_for(lstore: Lstore, any_box: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.chown(tmp_path / "file", 77, 88)
+
+    for options, name in (((), "plain"), (("-a",), "kept"), (("-aq",), "quiet")):
+        assert lstore("cp", *options, str(tmp_path / "file"), f"box:/d/{name}") == ""
+    lstore("cp", "-a", "box:/d", str(tmp_path / "kept"))
+    lstore("cp", "box:/d", str(tmp_path / "plain"))
+
+    def owners(directory: str) -> list[tuple[int, int]]:
+        found = [os.stat(tmp_path / directory / name) for name in ("plain", "kept", "quiet")]
+        return [(status.st_uid, status.st_gid) for status in found]
+
+    assert owners("kept") == [(0, 0), (77, 88), (77, 88)]
+    assert owners("plain") == [(0, 0)] * 3
+
+
 @pytest.mark.parametrize("path", ["/climb/NAME", "/abs", "/d/etc/NAME", "../../NAME"])
 def test_links_of_the_container_lead_nowhere_but_into_it(
     lstore: Lstore, box: str, canary: Path, path: str
@@ -177,7 +211,7 @@ def test_a_link_swapped_in_all_the_while_never_leads_out(lstore: Lstore, canary:
 def test_what_is_not_there_and_what_cannot_be_is_told(lstore: Lstore, box: str, tmp_path: Path) -> None:
     assert "no such file or directory: /nowhere" in lstore.refused("cp", "box:/nowhere", str(tmp_path))
     assert "no such container" in lstore.refused("cp", "nobody:/x", str(tmp_path))
-    assert "only one" in lstore.refused("cp", "box:/x", "box:/y")
+    assert "exactly one" in lstore.refused("cp", "box:/x", "box:/y")
     (tmp_path / "file").touch()
     assert "it is a file" in lstore.refused("cp", "box:/d", str(tmp_path / "file"))
 
@@ -195,6 +229,40 @@ def test_export_has_every_file_and_nothing_that_is_mounted(lstore: Lstore, any_b
     assert not [name for name in found if name.startswith(("proc/", "sys/", "dev/"))]
 
 
+def test_an_export_is_a_file_that_tar_reads_and_import_makes_an_image_of(
+    lstore: Lstore, box: str, tmp_path: Path
+) -> None:
+    archive = tmp_path / "box.tar"
+
+    assert lstore("export", "-o", str(archive), "box") == ""
+    lstore("import", "-c", 'CMD ["cat", "/d/sub/two"]', str(archive), "again:1")
+    listed = subprocess.run(["tar", "-tvf", archive], capture_output=True, text=True, check=True).stdout
+
+    assert "-rw-r--r-- 0/0 " in next(line for line in listed.splitlines() if line.endswith(" d/sub/two"))
+    assert archive.read_bytes() == lstore.bytes("export", "box")
+    assert lstore("run", "--rm", "again:1") == "two"
+    lstore("rmi", "again:1")
+
+
+def test_a_commit_holds_the_container_still_unless_told_not_to(lstore: Lstore) -> None:
+    """Two files that grow one after the other, at both ends of a large one that takes a while to read."""
+    script = "head -c 30m /dev/zero > /b; while :; do echo >> /a; echo >> /c; done"
+    lstore.detached("--name", "busy", "busybox", "sh", "-c", script)
+    lstore("exec", "busy", "sh", "-c", "until test -s /c; do sleep 0.02; done")
+
+    def distance(*options: str) -> int:
+        lstore("commit", *options, "busy", "moved:1")
+        first, last = lstore("run", "--rm", "moved:1", "stat", "-c", "%s", "/a", "/c").split()
+        return int(last) - int(first)
+
+    still = [distance(), distance("--pause")]
+    moving = next((found for _ in range(10) if (found := distance("--no-pause")) > 1), 0)
+    lstore("rmi", "moved:1")
+
+    assert set(still) <= {0, -1}
+    assert moving > 1
+
+
 def test_commit_makes_an_image_that_runs_as_the_container_did(lstore: Lstore, box: str) -> None:
     options = ("-m", "why", "-a", "me", "-c", "ENV ADDED=1", "-c", 'CMD ["cat", "/d/one"]')
 
@@ -205,6 +273,10 @@ def test_commit_makes_an_image_that_runs_as_the_container_did(lstore: Lstore, bo
     assert found["Id"] == identity
     assert found["Author"] == "me"
     assert "ADDED=1" in found["Config"]["Env"]
+    inspect = ["skopeo", "inspect", "--config", f"oci:{lstore.root}/content:made:1"]
+    config = json.loads(subprocess.run(inspect, capture_output=True, check=True).stdout)
+    assert (config["author"], config["config"]["Cmd"]) == ("me", ["cat", "/d/one"])
+    assert (config["history"][-1]["comment"], config["history"][-1]["author"]) == ("why", "me")
     lstore("rmi", "made:1")
 
 

@@ -65,6 +65,42 @@ def test_limits_change_at_once_and_for_the_next_run(store: Path, running: str) -
     assert inside(store, running, *files) == ["134217728", "33", "0"]
 
 
+def test_every_limit_changes(store: Path, running: str) -> None:
+    files = (
+        "memory/memory.memsw.limit_in_bytes|memory.swap.max",
+        "memory/memory.soft_limit_in_bytes|memory.low",
+        "cpu/cpu.shares|cpu.weight",
+        "cpu/cpu.cfs_quota_us|cpu.max",
+        "cpuset/cpuset.mems|cpuset.mems",
+        "pids/pids.max|pids.max",
+    )
+    flags = ["--memory-swap", "96m", "--memory-reservation", "32m", "--cpu-shares", "512", "--cpus", "0.5"]
+    first = call(store, "update", *flags, "--cpuset-mems", "0", "--pids-limit", "50", running)
+    changed = inside(store, running, *files)
+    second = call(store, "update", "--memory-swap", "-1", "--pids-limit", "-1", running)
+    unbound = inside(store, running, *files)
+
+    assert (first.stderr, second.stderr) == ("", "")
+    assert changed in (
+        [str(96 << 20), str(32 << 20), "512", "50000", "0", "50"],
+        [str(32 << 20), str(32 << 20), "20", "50000 100000", "0", "50"],
+    )
+    assert unbound[1:5] == changed[1:5]
+    assert unbound[0] == "max" or int(unbound[0]) > 1 << 60
+    assert unbound[5] == "max"
+
+
+def test_a_weight_of_block_io_changes_or_is_refused(store: Path, running: str) -> None:
+    done = call(store, "update", "--blkio-weight", "300", running)
+
+    if done.returncode:
+        assert "cannot weigh block i/o" in done.stderr
+    else:
+        files = "blkio/blkio.weight blkio/blkio.bfq.weight io.weight io.bfq.weight"
+        script = f"cd /sys/fs/cgroup; cat {files} 2> /dev/null; true"
+        assert {"300", "2930"} & set(call(store, "exec", running, "sh", "-c", script).stdout.split())
+
+
 def test_a_limit_that_cannot_be_changes_nothing(store: Path, running: str) -> None:
     refused = call(store, "update", "--memory-swap", "32m", running)
     wrong = call(store, "update", "--cpuset-cpus", "4095", running)
@@ -92,15 +128,36 @@ def test_a_restart_policy_changes_while_it_runs(store: Path) -> None:
     call(store, "rm", name).check_returncode()
 
 
-def test_statistics_are_of_the_container(store: Path, running: str) -> None:
+def test_statistics_are_what_the_kernel_counts(store: Path, running: str) -> None:
+    before = inside(store, running, "memory/memory.usage_in_bytes|memory.current")
     shown = call(store, "stats", "--no-stream", "--format", "json", running)
+    pids = inside(store, running, "pids/pids.current|pids.current")
 
     (row,) = [json.loads(line) for line in shown.stdout.splitlines()]
     used, limit = row["MemUsage"].split(" / ")
     assert (row["Name"], limit) == (running, "64MiB")
-    assert 8 <= float(used.removesuffix("MiB")) < 64
-    assert float(row["CPUPerc"].removesuffix("%")) > 0
-    assert int(row["PIDs"]) == 1
+    mebibytes = float(used.removesuffix("MiB"))
+    assert 8 <= mebibytes < 64
+    assert abs(mebibytes - int(before[0]) / (1 << 20)) < 8  # what reads it takes some, too
+    assert abs(float(row["MemPerc"].removesuffix("%")) - mebibytes / 64 * 100) < 0.1
+    # One loop keeps no more than one processor busy, and none of it is idle.
+    assert 10 < float(row["CPUPerc"].removesuffix("%")) < 130
+    # The two that read the number inside are there no more.
+    assert (int(row["PIDs"]), int(pids[0]) - 2) == (1, 1)
+    assert row["NetIO"] == "0B / 0B"
+
+
+def test_those_that_do_not_run_are_shown_where_asked_for(store: Path, running: str) -> None:
+    identity = call(store, "create", "--name", "idle", "busybox").stdout.strip()
+    form = ("--format", "{{.ID}} {{.Name}} {{.PIDs}} {{.MemUsage}}")
+
+    usual = call(store, "stats", "--no-stream", *form).stdout.splitlines()
+    every = call(store, "stats", "-a", "--no-stream", "--no-trunc", *form).stdout.splitlines()
+    call(store, "rm", "idle").check_returncode()
+
+    assert [line.split()[1] for line in usual] == [running]
+    assert f"{identity} idle 0 0B / 0B" in every
+    assert len(every) == 2
 
 
 def test_a_table_has_docker_s_columns(store: Path, running: str) -> None:

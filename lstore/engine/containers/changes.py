@@ -7,6 +7,7 @@ from functools import partial
 
 from layerstore.content import opened_bytes, read_document, read_manifest
 from layerstore.errors import NotFound, StoreDamaged, storage_error
+from layerstore.layer import indexer as _indexer  # noqa: F401 - for large layers; the child that writes imports nothing
 from layerstore.layer.diff import diff, members
 from layerstore.layer.pack import pieces
 from layerstore.oci import mediatype
