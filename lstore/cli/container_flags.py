@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerstore.errors import UsageError
+from layerstore.errors import UsageError, file_error
 from lstore.cli.flags import Flag, Given
 from lstore.cli.isolation_flags import ISOLATION_FLAGS, isolation_of
 from lstore.cli.quantities import parse_binary_size, parse_duration
@@ -92,7 +92,7 @@ EXEC_FLAGS: tuple[Flag, ...] = (
 def request_of(
     given: Given, image: str, command: Sequence[str], environment: Mapping[str, str], *, is_detached: bool
 ) -> ContainerRequest:
-    """The container that the options `given` ask for. Raises `UsageError`, ``OSError`` for files that they name."""
+    """The container that the options `given` ask for. Raises `UsageError`, `StorageError` for files that they name."""
     size, files = _log_bounds(given.texts("log_opt"))
     return ContainerRequest(
         image=image,
@@ -179,11 +179,15 @@ def _labels(given: Given) -> Iterable[tuple[str, str]]:
 def _lines(paths: Sequence[str]) -> Iterable[str]:
     """The entries of files of variables or labels: one a line, without comments and empty lines."""
     for path in paths:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            for line in stream:
-                entry = line.rstrip("\r\n").lstrip()
-                if entry and not entry.startswith("#"):
-                    yield entry
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+                lines = list(stream)
+        except OSError as error:
+            raise file_error(error, f"read {path}") from error
+        for line in lines:
+            entry = line.rstrip("\r\n").lstrip()
+            if entry and not entry.startswith("#"):
+                yield entry
 
 
 def _log_bounds(options: Sequence[str]) -> tuple[int, int]:

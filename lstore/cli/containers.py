@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from layerstore.errors import EXIT_USAGE, LstoreError, UsageError
+from lstore.cli.errors import typed
 from lstore.engine.containers.joining import Joining
 from runner.keys import DEFAULT, parse_keys
 
@@ -26,8 +27,12 @@ class ExitsAsRun:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if isinstance(error, LstoreError):
-            error.exit_status = max(error.exit_status, EXIT_USAGE)
+        known = None if error is None else typed(error)
+        if known is None:
+            return
+        known.exit_status = max(known.exit_status, EXIT_USAGE)
+        if known is not error:
+            raise known from error
 
 
 def joining_of(given: Given, *, sends_input: bool) -> Joining:

@@ -56,7 +56,7 @@ def report(error: BaseException, err: Output, *, is_debug: bool) -> int:
             return EXIT_INTERRUPTED
         case Terminated():
             return EXIT_TERMINATED
-    known = _typed(error)
+    known = typed(error)
     if known is None:
         err.line(f"lstore: {_one_line(str(error) or type(error).__name__)}; this is a bug in lstore")
         err.line("  try: the same command with --debug after lstore, and report what it prints")
@@ -67,10 +67,13 @@ def report(error: BaseException, err: Output, *, is_debug: bool) -> int:
     return known.exit_status
 
 
-def _typed(error: BaseException) -> LstoreError | None:
+def typed(error: BaseException) -> LstoreError | None:
+    """What `error` is in our words; None for a bug, an interrupt, or a reader that went away."""
     match error:
         case LstoreError():
             return error
+        case BrokenPipeError():
+            return None
         case MemoryError():
             return LstoreError("out of memory")
         case OSError(filename=str() | bytes() as name):

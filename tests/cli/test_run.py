@@ -57,6 +57,8 @@ def test_what_runs_gives_its_output_and_status(
     ("arguments", "status", "message"),
     [
         (["--rm", "busybox", "/nothing"], 127, "cannot find /nothing"),
+        (["--env-file", "/nothing/env", "busybox", "true"], 125, "cannot read /nothing/env: no such file"),
+        (["--rm", "--cidfile", "/nothing/id", "busybox", "true"], 125, "/nothing/id: no such file"),
         (["--rm", "busybox", "/etc"], 126, "/etc"),
         (["--rm", "--pull", "never", "absent:1"], 125, "no such image: absent:1"),
         (["--rm", "-it", "busybox"], 125, "the input device is not a TTY"),
