@@ -22,7 +22,7 @@ from layerstore.layer.ownership import Ownership
 from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Tree
 from layerstore.mount import Directory, Lower
-from layerstore.snapshot.driver import RootAttributes
+from layerstore.snapshot.driver import Driver, RootAttributes
 from layerstore.snapshot.mapped import IdMapper, assemble_mapped
 
 NAME = "directory"
@@ -55,6 +55,10 @@ class DirectoryDriver:
     def needs_userxattr(self) -> bool:
         """``trusted.*`` attributes need root of the machine."""
         return self._ownership is not Ownership.EXACT
+
+    def for_steps(self) -> Driver:
+        """Itself: what the next step shares it need not unpack."""
+        return self
 
     def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
         """Unpack; what `parent` has unpacked already is linked. Raises what `Tree.apply` and `apply_tree` raise."""

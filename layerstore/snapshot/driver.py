@@ -41,6 +41,10 @@ class Driver(Protocol):
         """Whether its stacks are mounted by an unprivileged overlayfs, with marks in ``user.overlay.*``."""
         ...
 
+    def for_steps(self) -> "Driver":
+        """The driver, perhaps itself, of stacks that last for a few steps of a build; it may build on this one's."""
+        ...
+
     def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
         """Write into the empty `directory` what a stack of these layer directories, bottom first, needs.
 

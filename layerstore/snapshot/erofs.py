@@ -10,7 +10,7 @@ from layerstore.layer.index import IndexReader
 from layerstore.layer.merge import layer_facts, merge_layers
 from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.mount import ErofsImage, Lower
-from layerstore.snapshot.driver import RootAttributes
+from layerstore.snapshot.driver import Driver, RootAttributes
 
 NAME = "erofs"
 
@@ -21,6 +21,12 @@ class ErofsDriver:
     name = home = NAME
     keeps_owners = True
     needs_userxattr = False
+
+    def for_steps(self) -> Driver:
+        """Stacks what a merge would take longer to mount."""
+        from layerstore.snapshot.stacked import StackingDriver  # noqa: PLC0415 - builds alone
+
+        return StackingDriver()
 
     def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
         """Write the merged index, unless one layer's own will do: it may hide nothing, and must lack nothing."""
@@ -33,25 +39,25 @@ class ErofsDriver:
         if not layers:
             return ()
         tars = tuple(os.path.join(layer, TAR) for layer in layers)
-        return (ErofsImage(_index(layers, directory), tars),)
+        return (ErofsImage(self.index(layers, directory), tars),)
 
     def root(self, layers: Sequence[str], directory: str) -> RootAttributes:
         """As the index has them. Raises `StoreDamaged`, `StorageError`."""
         if not layers:
             return RootAttributes(0o755, 0, 0)
-        path = _index(layers, directory)
-        try:
-            with (
-                open(path, "rb") as stream,
-                mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as data,
-                memoryview(data) as view,
-            ):
-                inode = IndexReader(view).root
-        except OSError as error:
-            raise storage_error(error, f"read {path}") from error
+        inode = read_index(self.index(layers, directory)).root
         return RootAttributes(inode.mode, inode.uid, inode.gid)
 
+    def index(self, layers: Sequence[str], directory: str) -> str:
+        """The file of the one index over these layers, at least one."""
+        merged = os.path.join(directory, INDEX)
+        return merged if len(layers) > 1 or os.path.exists(merged) else os.path.join(layers[0], INDEX)
 
-def _index(layers: Sequence[str], directory: str) -> str:
-    merged = os.path.join(directory, INDEX)
-    return merged if len(layers) > 1 or os.path.exists(merged) else os.path.join(layers[0], INDEX)
+
+def read_index(path: str) -> IndexReader:
+    """The index in the file at `path`, mapped until its reader goes. Raises `StoreDamaged`, `StorageError`."""
+    try:
+        with open(path, "rb") as stream:
+            return IndexReader(memoryview(mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)))
+    except OSError as error:
+        raise storage_error(error, f"read {path}") from error

@@ -41,9 +41,16 @@ _COMMITTED = CrashPoint("snapshot: committed")
 class Snapshotter:
     """The snapshots of one store, in one driver's form."""
 
-    def __init__(self, store: Store, driver: Driver) -> None:
+    def __init__(self, store: Store, driver: Driver, *others: "Snapshotter") -> None:
+        """With `others`, the driver builds on what they have, too."""
         self._store = store
         self.driver = driver
+        self._sources = (self, *others)
+
+    def for_steps(self) -> "Snapshotter":
+        """The snapshots of builds' steps, perhaps these, in the same store."""
+        driver = self.driver.for_steps()
+        return self if driver is self.driver else Snapshotter(self._store, driver, self)
 
     def ensure(self, manifest: Manifest, config: ImageConfig, progress: Progress = SILENT) -> None:
         """Let the image's committed snapshot be there, unpacking what layers are missing. Idempotent.
@@ -81,9 +88,7 @@ class Snapshotter:
                 remove_trees(self._all_committed())
 
     def _all_committed(self) -> list[str]:
-        with suppress(FileNotFoundError):
-            return [os.path.join(self._home(), name) for name in os.listdir(self._home())]
-        return []
+        return [os.path.join(home, name) for home in self._homes() for name in os.listdir(home)]
 
     def _assemble(self, diff_ids: Sequence[Digest]) -> None:
         path = self._committed(diff_ids)
@@ -105,11 +110,12 @@ class Snapshotter:
         _COMMITTED.reach()
 
     def _nearest(self, diff_ids: Sequence[Digest]) -> str | None:
-        """The committed snapshot of the longest part of this stack that has one."""
-        for count in range(len(diff_ids) - 1, 0, -1):
-            path = self._committed(diff_ids[:count])
-            if os.path.isdir(path):
-                return path
+        """The committed snapshot, here or in the others, of the longest part of this stack that has one."""
+        for count in range(len(diff_ids), 0, -1):
+            for source in self._sources:
+                path = source._committed(diff_ids[:count])
+                if os.path.isdir(path):
+                    return path
         return None
 
     def has(self, diff_ids: Sequence[Digest]) -> bool:
@@ -174,13 +180,13 @@ class Snapshotter:
         """The directories of committed snapshots, of every driver, that belong to none of `stacks`."""
         wanted = {chain_id(stack) for stack in stacks}
         found: list[str] = []
-        for driver in self._drivers():
-            for name in sorted(os.listdir(driver)):
+        for home in self._homes():
+            for name in sorted(os.listdir(home)):
                 if parse_name(name) not in wanted:
-                    found.append(os.path.join(driver, name))
+                    found.append(os.path.join(home, name))
         return tuple(found)
 
-    def _drivers(self) -> list[str]:
+    def _homes(self) -> list[str]:
         root = self._store.layout.snapshots
         return [os.path.join(root, name) for name in sorted(os.listdir(root)) if name != _ACTIVE]
 

@@ -62,6 +62,31 @@ def test_commands_do_too_once_their_times_are_bounded(builder: Builder, other: B
     assert builder.config(ids.pop()).created == "2023-11-14T22:13:20Z"
 
 
+STEPS = """
+    FROM busybox
+    RUN mkdir -p /d/e && echo 1 > /d/e/f && ln /d/e/f /d/g && chmod 1750 / && chown 3:4 /
+    RUN rm -r /d && mkdir /d && echo 2 > /d/f && ln -s d /link
+    RUN rm /d/f && mv /d /moved && mkdir -p /d/e && chmod 700 /d/e
+    COPY f /link/f
+    RUN rm /link && mkdir /link && cp -a /bin/sh /link/sh && rm -rf /moved && mkdir /moved && echo x > /moved/g
+    COPY --link f /far/away
+    RUN touch /far/away /far/too && ln /far/too /far/twin && rm /far/away
+    COPY --from=busybox /bin /moved
+    RUN rm /moved/sh && touch /link/.hidden && find / -xdev | sort | xargs stat -c '%N %f %u %g' > /seen
+"""
+
+
+def test_how_steps_are_stacked_makes_no_difference(builder: Builder, other: Builder) -> None:
+    context = builder.context(STEPS, {"f": "f"})
+    build = ("build", "-q", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", str(context))
+
+    stacked = builder.call(*build)
+    unpacked = other.call("--driver", "directory", *build)
+
+    assert stacked.returncode == unpacked.returncode == 0, stacked.stderr + unpacked.stderr
+    assert stacked.stdout == unpacked.stdout
+
+
 def test_the_epoch_bounds_the_times_of_our_layers_only(builder: Builder) -> None:
     context = builder.context("FROM busybox\nRUN touch /new\n")
 

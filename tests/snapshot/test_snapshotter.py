@@ -24,7 +24,9 @@ from layerstore.snapshot.directory import DirectoryDriver
 from layerstore.snapshot.driver import Driver
 from layerstore.snapshot.erofs import ErofsDriver
 from layerstore.snapshot.snapshotter import Snapshotter
+from layerstore.snapshot.stacked import StackingDriver
 from layerstore.snapshot.unpack import unpack_layers
+from layerstore.store.forms import FORMS
 from layerstore.store.store import Store, keep_packed, open_store
 
 pytestmark = pytest.mark.root
@@ -41,7 +43,7 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"), Platform("linux", "amd64"))
 
 
-@pytest.fixture(params=[ErofsDriver, DirectoryDriver], ids=["erofs", "directory"])
+@pytest.fixture(params=[ErofsDriver, DirectoryDriver, StackingDriver], ids=["erofs", "directory", "stacked"])
 def driver(request: pytest.FixtureRequest) -> Driver:
     made: Driver = request.param()
     return made
@@ -67,6 +69,10 @@ def add(store: Store, snapshotter: Snapshotter) -> Add:
         manifest = read_manifest(store.blobs, root)
         assert isinstance(manifest, Manifest)
         config = ImageConfig.parse(read_document(store.blobs, manifest.config))
+        for diff_id in filter(store.layers.has, config.diff_ids):
+            Path(
+                store.layers.path(diff_id), FORMS
+            ).touch()  # as if we had made it: or nothing would be stacked
         snapshotter.ensure(manifest, config)
         return config.diff_ids
 

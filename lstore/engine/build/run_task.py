@@ -133,7 +133,7 @@ class RunTask:
         from lstore.engine.build.step_work import RunWork
 
         view = self.site.view(self.root)
-        stack = _volatile(self.site.engine.snapshotter.prepare(place.key, self.root.diff_ids))
+        stack = _volatile(self.site.snapshotter.prepare(place.key, self.root.diff_ids))
         network = self._network()
         if network not in ("host", "none"):
             raise UsageError(f"cannot run a build step in network {network!r}")

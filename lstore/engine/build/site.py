@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from layerstore.build.cache import BuildCache, StackHold
@@ -23,6 +23,7 @@ from layerstore.tasks import Cancellation
 if TYPE_CHECKING:
     from layerstore.build.root_tree import RootTree
     from layerstore.snapshot.commit import NewLayer
+    from layerstore.snapshot.snapshotter import Snapshotter
     from lstore.engine.build.workers import Work, Workers
     from lstore.engine.engine import Engine
 
@@ -64,6 +65,11 @@ class Site:
             self.cache.create()
             sweep(self.engine)
             self._workers = self._opened.enter_context(opened_workers())
+
+    @cached_property
+    def snapshotter(self) -> "Snapshotter":
+        """The snapshots that steps stand on."""
+        return self.engine.snapshotter.for_steps()
 
     @property
     def has_workers(self) -> bool:
@@ -142,8 +148,8 @@ class Site:
         self._hold_stack(root)
         if not root.diff_ids:
             return MountStack((), userxattr=self.engine.driver_choice.driver.needs_userxattr)
-        self.engine.snapshotter.ensure_stack(root.layers, root.diff_ids)
-        return self.engine.snapshotter.view(root.diff_ids)
+        self.snapshotter.ensure_stack(root.layers, root.diff_ids)
+        return self.snapshotter.view(root.diff_ids)
 
     @property
     def keeps_owners(self) -> bool:
