@@ -1,135 +1,72 @@
 """Dockerfile instructions that change an image's defaults: ``import --change``, ``commit --change``.
 
-Only what docker allows there: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER,
-VOLUME, WORKDIR. Docker's "Dockerfile reference" has their forms.
+Docker allows only some of them there; those mean what they mean in a build, by the same code (`layerstore.build`).
 """
 
-import json
-import posixpath
-import re
-import shlex
 from collections.abc import Iterable, Mapping
 
-from layerstore.errors import LstoreError, UsageError
-from layerstore.oci.document import Json
+from layerstore.build.expand_instruction import expand_instruction
+from layerstore.build.image_state import ImageState, apply_metadata
+from layerstore.build.instruction import (
+    Cmd,
+    Entrypoint,
+    Env,
+    Expose,
+    Healthcheck,
+    Instruction,
+    Label,
+    OnBuild,
+    StopSignal,
+    User,
+    Volume,
+    Workdir,
+)
+from layerstore.build.interpret import interpret
+from layerstore.build.lexer import lex
+from layerstore.build.source import Source
+from layerstore.build.statement import Statement
+from layerstore.errors import DockerfileError, InvalidInput, LimitExceeded, UsageError
+from layerstore.oci.config import ImageConfig
+from layerstore.oci.document import Json, as_object, dump
 
-_SHELL = ("/bin/sh", "-c")
-_PORT = re.compile(r"(?P<port>\d{1,5})(?:/(?P<protocol>tcp|udp|sctp))?\Z")
-_MAX_PORT = 65535
+_ALLOWED = (
+    Cmd | Entrypoint | Env | Expose | Healthcheck | Label | OnBuild | StopSignal | User | Volume | Workdir
+)
+_KNOWN = frozenset(
+    {"User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"}
+    | {"Healthcheck", "Shell", "OnBuild"}
+)
+"""The fields that an `ImageState` has; what else a configuration says stays as it is."""
 
-Config = dict[str, Json]
 
-
-def apply_changes(config: Mapping[str, Json], changes: Iterable[str]) -> Config:
+def apply_changes(config: Mapping[str, Json], changes: Iterable[str]) -> dict[str, Json]:
     """The object ``config`` of an image configuration, changed by each instruction in turn.
 
     Raises `UsageError` for an instruction that is not allowed or malformed.
     """
-    result = dict(config)
+    state, has_own_cmd = ImageState.of_image(ImageConfig.parse(dump({"config": dict(config)}))), False
     for change in changes:
-        word, _, argument = change.strip().partition(" ")
         try:
-            result.update(_applied(result, word.upper(), argument.strip()))
-        except ValueError as error:
-            raise UsageError(f"invalid change {change[:200]!r}: {error}") from error
-    return result
+            instruction, escape = _parsed(change)
+            expanded, _ = expand_instruction(
+                instruction, state.variables(), escape=escape, workdir=state.working_dir
+            )
+            state = apply_metadata(state, expanded, has_own_cmd=has_own_cmd)
+        except (InvalidInput, LimitExceeded) as error:
+            problem = error.problem if isinstance(error, DockerfileError) else error.message
+            raise UsageError(f"invalid change {change[:200]!r}: {problem}", hint=error.hint) from error
+        has_own_cmd = has_own_cmd or isinstance(instruction, Cmd)
+    changed = as_object(state.document(base=(), layers=(), created="")["config"])
+    return {**{key: value for key, value in config.items() if key not in _KNOWN}, **changed}
 
 
-def _applied(config: Mapping[str, Json], word: str, argument: str) -> Config:
-    """The fields that one instruction sets."""
-    if not argument:
-        raise ValueError(f"{word or 'it'} says nothing")
-    match word:
-        case "CMD" | "ENTRYPOINT":
-            return {word.capitalize(): _command(argument)}
-        case "ENV":
-            return {"Env": _with_variables(_strings(config.get("Env")), _pairs(argument))}
-        case "LABEL":
-            return {"Labels": {**_object(config.get("Labels")), **dict(_pairs(argument))}}
-        case "EXPOSE":
-            ports: Config = {_port(each): {} for each in argument.split()}
-            return {"ExposedPorts": {**_object(config.get("ExposedPorts")), **ports}}
-        case "VOLUME":
-            volumes: Config = {each: {} for each in _words(argument)}
-            return {"Volumes": {**_object(config.get("Volumes")), **volumes}}
-        case "HEALTHCHECK":
-            return {"Healthcheck": _healthcheck(argument)}
-        case "ONBUILD":
-            return {"OnBuild": [*_strings(config.get("OnBuild")), argument]}
-        case "STOPSIGNAL":
-            return {"StopSignal": argument}
-        case "USER":
-            return {"User": argument}
-        case "WORKDIR":
-            return {
-                "WorkingDir": posixpath.normpath(posixpath.join(_text(config.get("WorkingDir")), argument))
-            }
-    raise ValueError(f"{word} cannot change an image")
-
-
-def _healthcheck(argument: str) -> Config:
-    from layerstore.build.image_state import healthcheck_of
-    from layerstore.build.instruction import Healthcheck
-    from layerstore.build.parser import parse_trigger
-
-    try:
-        instruction = parse_trigger(f"HEALTHCHECK {argument}", "--change")
-    except LstoreError as error:
-        raise ValueError(error.message) from error
-    return dict(healthcheck_of(instruction)) if isinstance(instruction, Healthcheck) else {}
-
-
-def _command(argument: str) -> list[str]:
-    """A JSON array of strings as it stands; anything else goes to the shell."""
-    return _array(argument) or [*_SHELL, argument]
-
-
-def _array(argument: str) -> list[str]:
-    try:
-        value = json.loads(argument)
-    except ValueError:
-        return []
-    is_words = isinstance(value, list) and all(isinstance(each, str) for each in value)
-    return value if is_words else []
-
-
-def _words(argument: str) -> list[str]:
-    return _array(argument) or shlex.split(argument)
-
-
-def _pairs(argument: str) -> list[tuple[str, str]]:
-    """``a=1 b="2 3"``, or the old form ``a 1``."""
-    words = shlex.split(argument)
-    if "=" not in words[0]:
-        key, _, value = argument.partition(" ")
-        if not value:
-            raise ValueError(f"{key} has no value")
-        return [(key, value.strip())]
-    pairs = [word.partition("=") for word in words]
-    if not all(key and equals for key, equals, _ in pairs):
-        raise ValueError("each word must be KEY=VALUE")
-    return [(key, value) for key, _, value in pairs]
-
-
-def _with_variables(environment: list[str], pairs: list[tuple[str, str]]) -> list[str]:
-    known = dict(each.partition("=")[::2] for each in environment)
-    return [f"{key}={value}" for key, value in {**known, **dict(pairs)}.items()]
-
-
-def _port(text: str) -> str:
-    match = _PORT.match(text)
-    if match is None or not 0 < int(match["port"]) <= _MAX_PORT:
-        raise ValueError(f"{text!r} is no port")
-    return f"{int(match['port'])}/{match['protocol'] or 'tcp'}"
-
-
-def _strings(value: Json) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
-def _object(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) and value else "/"
+def _parsed(change: str) -> tuple[Instruction, str]:
+    """The one instruction that `change` is, and the escape character that holds in it. Raises `InvalidInput`."""
+    source = Source.parse(change.encode("utf-8", "surrogateescape"), "--change")
+    lexed = lex(source)
+    if len(lexed.lines) != 1:
+        raise InvalidInput("it is not one instruction")
+    instruction = interpret(Statement.parse(source, lexed.lines[0], lexed.escape))
+    if not isinstance(instruction, _ALLOWED):
+        raise InvalidInput(f"{instruction.name} cannot change an image")
+    return instruction, lexed.escape

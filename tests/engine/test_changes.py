@@ -31,6 +31,15 @@ def test_instructions_change_what_docker_changes(changes: list[str], expected: d
     assert apply_changes({}, changes) == expected
 
 
+def test_changes_mean_what_they_mean_in_a_build() -> None:
+    before: dict[str, Json] = {"Env": ["A=1"], "Cmd": ["inherited"]}
+
+    assert apply_changes(before, ["ENV B=$A"])["Env"] == ["A=1", "B=1"]
+    assert apply_changes(before, ['ENTRYPOINT ["/init"]']) == {"Env": ["A=1"], "Entrypoint": ["/init"]}
+    assert apply_changes(before, ['CMD ["own"]', 'ENTRYPOINT ["/init"]'])["Cmd"] == ["own"]
+    assert apply_changes(before, ["CMD []"]) == {"Env": ["A=1"]}
+
+
 def test_fields_that_no_change_names_stay() -> None:
     before: dict[str, Json] = {"User": "x", "Odd": [1], "Env": ["A=1"]}
 
@@ -42,7 +51,7 @@ def test_fields_that_no_change_names_stay() -> None:
     "change",
     [
         "",
-        "CMD",
+        "LABEL",
         "RUN make",
         "FROM x",
         "ENV A",
@@ -51,7 +60,8 @@ def test_fields_that_no_change_names_stay() -> None:
         "EXPOSE http",
         "HEALTHCHECK a",
         "HEALTHCHECK --interval=x CMD a",
-        "EXPOSE 0",
+        "ENV A=${",
+        "CMD a\nUSER b",
         "EXPOSE 65536",
     ],
 )

@@ -23,7 +23,6 @@ from layerstore.store.staging import staged
 from layerstore.value import Value
 from lstore.engine import catalog
 from lstore.engine.admit import admit
-from lstore.engine.changes import apply_changes
 from lstore.engine.containers import freezing, places
 from lstore.engine.containers.insides import upper_of, view
 from lstore.engine.containers.mount_points import own_changes
@@ -207,6 +206,8 @@ def _configuration(
 ) -> bytes:
     """The image's configuration with the container's settings, one more layer, and one more line of history."""
     from datetime import UTC
+
+    from lstore.engine.changes import apply_changes  # it imports all that reads Dockerfiles
 
     created = request.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     step: dict[str, Json] = {"created": created, "created_by": " ".join(container.config.spec.args)}
