@@ -1,6 +1,7 @@
 """Restart policies and health checks, from outside; events; prune."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -168,6 +169,17 @@ def test_events_go_on_as_they_happen(lstore: Lstore) -> None:
         lstore("rename", "before", "after")
         assert watcher.stdout is not None
         assert watcher.stdout.readline() == b"rename\n"
+
+
+def test_events_end_at_a_time_to_come(lstore: Lstore) -> None:
+    with lstore.under_way("events", "--since", "0", "--until", f"{time.time() + 2:.3f}") as watcher:
+        lstore("create", "--name", "meanwhile", "busybox")
+        out, _ = watcher.communicate(timeout=60)
+
+    assert watcher.returncode == 0
+    last = out.decode().splitlines()[-1].split()
+    assert last[1:3] == ["container", "create"]
+    assert last[3] == lstore("ps", "-aq", "--no-trunc")
 
 
 def test_prune_removes_what_does_not_run(lstore: Lstore) -> None:

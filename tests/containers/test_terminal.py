@@ -164,6 +164,16 @@ def test_exec_gives_a_terminal_too(terminal: Terminals, lstore: Lstore) -> None:
     assert end(client) == 4
 
 
+def test_a_terminal_needs_no_input(lstore: Lstore) -> None:
+    """As for `docker run -t … | less -R`: whoever writes sees a terminal, whoever reads nothing of it."""
+    lstore.detached("-t", "--name", "host", "busybox", "sleep", "1000")
+
+    assert lstore("run", "--rm", "-t", "busybox", "tty") == "/dev/pts/0\r"
+    assert lstore("exec", "-t", "host", "tty") == "/dev/pts/1\r"
+    assert lstore("exec", "host", "readlink", "/proc/1/fd/0") == "/dev/pts/0"
+    assert lstore.call("exec", "host", "tty").stdout == "not a tty\n"
+
+
 def test_what_a_terminal_shows_is_logged(terminal: Terminals, lstore: Lstore) -> None:
     client = terminal("run", "-it", "--name", "logged", "busybox", "echo", "shown")
     assert end(client) == 0
