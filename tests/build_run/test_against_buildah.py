@@ -32,6 +32,9 @@ FILES = {
     "a1.txt": "a1",
     "a2.txt": "a2",
     "b1.txt": "b1",
+    "private": "private\n",
+    "with space": "space\n",
+    "ünï": "unicode\n",
     "script": "#!/bin/sh\necho hi\n",
 }
 FIELDS = ("User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Labels", "ExposedPorts", "Volumes", "StopSignal")
@@ -89,6 +92,19 @@ CASES = {
     "stage-on-stage": f"{BUSYBOX[:-1]} AS base\nENV A=1\nRUN echo base > /f\nFROM base\nRUN cat /f > /g",
     "unused-stage": "FROM scratch AS never\nCOPY absent /\nFROM scratch\nCOPY file /f",
     "ignored": "FROM scratch\nCOPY ignored /",
+    "copy-symlink": "FROM scratch\nCOPY sub/link /l",
+    "copy-mode": "FROM scratch\nCOPY private /p",
+    "copy-odd-names": 'FROM scratch\nCOPY ["with space", "ünï", "/names/"]',
+    "add-chown": "FROM scratch\nADD --chown=5:6 file /d/",
+    "add-several": "FROM scratch\nADD a*.txt packed.tar /d/",
+    "add-directory": "FROM scratch\nADD sub /d",
+    "add-archive-over-files": f"{BUSYBOX}RUN mkdir /u && echo old > /u/packed\nADD packed.tar.gz /u",
+    "run-user-and-group": f"{BUSYBOX}USER nobody:65534\nRUN id -u > /tmp/id && id -g >> /tmp/id",
+    "run-whiteouts-of-copies": f"{BUSYBOX}COPY sub /s\nRUN rm /s/one && mv /s/two /s/deep/two && rmdir /home",
+    "run-times": f"{BUSYBOX}RUN touch -d '2001-02-03 04:05:06' /old && stat -c %Y /old > /seen",
+    "shell-commands": f'{BUSYBOX}ENTRYPOINT exec "$0"\nCMD run it',
+    "environment-forms": f'{BUSYBOX}ENV A=1 B="two words" C=\'$A\' D=${{A:-x}}\nENV old style\nRUN env|grep "^[A-D]=">/e',
+    "labels-and-volumes": f'{BUSYBOX}LABEL a=1 "b c"=2 d="e\\\nf"\nVOLUME ["/v", "/w x"]\nEXPOSE 80 53/udp',
 }  # fmt: skip
 BUILDAHS = frozenset({"etc/hosts", "etc/resolv.conf", "etc/hostname", "run", "run/secrets"})
 IGNORE = {"ignored/.keep": "", "ignored/secret.key": "k", ".dockerignore": "**/*.key\n"}
@@ -187,6 +203,9 @@ def test_an_image_is_what_buildah_makes_of_the_same(
     name: str,
 ) -> None:
     context = builder.context(CASES[name], {**FILES, **IGNORE, **archives})
+    (context / "sub" / "link").symlink_to("one")
+    (context / "sub" / "dangling").symlink_to("/nowhere")
+    (context / "private").chmod(0o640)
     reference = load(buildah.build(context), f"case/{name}")
 
     result = builder.build(context)
