@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from layerstore.errors import UsageError, file_error
+from layerstore.errors import UsageError
 from lstore.cli.flags import Flag, Given
 from lstore.cli.isolation_flags import ISOLATION_FLAGS, isolation_of
+from lstore.cli.process_flags import (
+    DETACH,
+    DETACH_KEYS,
+    ENV,
+    ENV_FILE,
+    INTERACTIVE,
+    TTY,
+    USER,
+    WORKDIR,
+    entries_of,
+    variables,
+)
 from lstore.cli.quantities import parse_binary_size, parse_duration
 from lstore.engine.containers.request import ContainerRequest, HealthRequest
 from runner.container import MAX_LOG_FILES, MAX_LOG_SIZE
@@ -19,19 +31,9 @@ if TYPE_CHECKING:
 POLICIES = ("missing", "always", "never")
 _LOG_OPTIONS = ("max-size", "max-file")
 
-DETACH_KEYS = Flag(
-    ("--detach-keys",), "detach_keys", "text", "The keys that detach us from a terminal", metavar="KEYS"
-)
 SIG_PROXY = Flag(
     ("--sig-proxy/--no-sig-proxy",), "sig_proxy", "switch", "Pass signals on to the container", is_on=True
 )
-ENV = Flag(("-e", "--env"), "env", "list", "Set a variable, or pass on our own", metavar="KEY[=VALUE]")
-ENV_FILE = Flag(("--env-file",), "env_file", "list", "Read variables from a file", metavar="FILE")
-USER = Flag(("-u", "--user"), "user", "text", "Who the command runs as", metavar="NAME|UID[:GROUP]")
-WORKDIR = Flag(("-w", "--workdir"), "workdir", "text", "The working directory inside", metavar="DIR")
-INTERACTIVE = Flag(("-i", "--interactive"), "interactive", "switch", "Let the command read standard input")
-TTY = Flag(("-t", "--tty"), "tty", "switch", "Give the command a terminal")
-DETACH = Flag(("-d", "--detach"), "detach", "switch", "Do not wait: leave it in the background")
 
 CREATE_FLAGS: tuple[Flag, ...] = (
     Flag(("--cidfile",), "cidfile", "text", "Write the container's id to a file", metavar="FILE"),
@@ -76,17 +78,6 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     *ISOLATION_FLAGS,
 )  # fmt: skip
 RUN_FLAGS: tuple[Flag, ...] = (*CREATE_FLAGS, DETACH, DETACH_KEYS, SIG_PROXY)
-EXEC_FLAGS: tuple[Flag, ...] = (
-    DETACH,
-    DETACH_KEYS,
-    ENV,
-    ENV_FILE,
-    INTERACTIVE,
-    Flag(("--privileged",), "privileged", "switch", "Give the command every capability"),
-    TTY,
-    USER,
-    WORKDIR,
-)
 
 
 def request_of(
@@ -154,40 +145,12 @@ def _platform(text: str | None) -> Platform | None:
     return Platform.parse(text)
 
 
-def variables(given: Given, environment: Mapping[str, str]) -> list[str]:
-    """``KEY=VALUE`` as it stands; ``KEY`` alone with our own value, or not at all where we have none."""
-    found: list[str] = []
-    for entry in (*_lines(given.texts("env_file")), *given.texts("env")):
-        name, equals, _ = entry.partition("=")
-        if not name:
-            raise UsageError(f"invalid environment variable: {entry!r}")
-        if equals:
-            found.append(entry)
-        elif name in environment:
-            found.append(f"{name}={environment[name]}")
-    return found
-
-
 def _labels(given: Given) -> Iterable[tuple[str, str]]:
-    for entry in (*_lines(given.texts("label_file")), *given.texts("label")):
+    for entry in (*entries_of(given.texts("label_file")), *given.texts("label")):
         name, _, value = entry.partition("=")
         if not name:
             raise UsageError(f"invalid label: {entry!r}")
         yield name, value
-
-
-def _lines(paths: Sequence[str]) -> Iterable[str]:
-    """The entries of files of variables or labels: one a line, without comments and empty lines."""
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-                lines = list(stream)
-        except OSError as error:
-            raise file_error(error, f"read {path}") from error
-        for line in lines:
-            entry = line.rstrip("\r\n").lstrip()
-            if entry and not entry.startswith("#"):
-                yield entry
 
 
 def _log_bounds(options: Sequence[str]) -> tuple[int, int]:

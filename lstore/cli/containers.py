@@ -6,15 +6,12 @@ import os
 
 from layerstore.errors import EXIT_USAGE, LstoreError, UsageError
 from lstore.cli.errors import typed
-from lstore.engine.containers.joining import Joining
-from runner.keys import DEFAULT, parse_keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from lstore.cli.flags import Given
     from lstore.cli.session import Session
 
 
@@ -33,12 +30,6 @@ class ExitsAsRun:
         known.exit_status = max(known.exit_status, EXIT_USAGE)
         if known is not error:
             raise known from error
-
-
-def joining_of(given: Given, *, sends_input: bool) -> Joining:
-    """How our streams are joined with a container's. Raises `UsageError` for keys that are none."""
-    keys = given.text("detach_keys")
-    return Joining(sends_input, given.is_on("sig_proxy"), parse_keys(DEFAULT if keys is None else keys))
 
 
 def refuse_pipe() -> None:

@@ -6,7 +6,7 @@ import os
 import time
 
 from layerstore.value import Value
-from lstore.engine.containers.upkeep import Container, examine_all, look
+from lstore.engine.containers.look import Container, examine_all, look
 from runner import cgroups
 from runner.cgroups import Usage
 

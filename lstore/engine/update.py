@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from layerstore.errors import MissingFeature, UsageError
+from lstore.engine.containers.look import look
 from lstore.engine.containers.talk import talking
-from lstore.engine.containers.upkeep import look
 from runner import cgroups, wire
 from runner.container import ContainerConfig
 from runner.limits import Limits
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
     from lstore.engine.engine import Engine
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lstore.cli.container_flags import EXEC_FLAGS, variables
 from lstore.cli.containers import refuse_pipe
+from lstore.cli.process_flags import EXEC_FLAGS, variables
 from lstore.engine.containers.exec import ExecRequest, execute
 from runner.keys import DEFAULT, parse_keys
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lstore.cli.flags import Given
     from lstore.cli.session import Session
     from lstore.cli.template.nodes import Row
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
 
 FLAGS: tuple[Flag, ...] = (
     Flag(("-a", "--all"), "is_all", "switch", "Show stopped containers, too"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lstore.cli.container_flags import RUN_FLAGS, request_of
-from lstore.cli.containers import ExitsAsRun, joining_of, refuse_pipe, write_cidfile
+from lstore.cli.containers import ExitsAsRun, refuse_pipe, write_cidfile
+from lstore.cli.joining import joining_of
 from lstore.engine.containers.create import begin
 from lstore.engine.containers.run import run
 

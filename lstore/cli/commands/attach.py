@@ -2,11 +2,12 @@
 
 import click
 
-from lstore.cli.container_flags import DETACH_KEYS, SIG_PROXY
+from lstore.cli.container_flags import SIG_PROXY
 from lstore.cli.container_name import CONTAINER_NAME
-from lstore.cli.containers import joining_of
 from lstore.cli.flags import Given
+from lstore.cli.joining import joining_of
 from lstore.cli.parsing import flags, verb
+from lstore.cli.process_flags import DETACH_KEYS
 from lstore.cli.session import Session
 from lstore.cli.verbs import ATTACH
 

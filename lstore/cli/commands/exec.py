@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import click
 
-from lstore.cli.container_flags import EXEC_FLAGS
 from lstore.cli.container_name import CONTAINER_NAME
 from lstore.cli.flags import Given
 from lstore.cli.parsing import flags, verb
+from lstore.cli.process_flags import EXEC_FLAGS
 from lstore.cli.session import Session
 from lstore.cli.verbs import EXEC
 

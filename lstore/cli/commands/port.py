@@ -15,7 +15,7 @@ from lstore.cli.verbs import PORT
 @click.pass_obj
 def command(session: Session, *, name: str, port: str) -> None:
     """There are none: a container has no network, or the host's."""
-    from lstore.engine.containers.upkeep import look
+    from lstore.engine.containers.look import look
 
     container = look(session.engine(), name)
     if port:

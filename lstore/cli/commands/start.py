@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import click
 
 from layerstore.errors import UsageError
-from lstore.cli.container_flags import DETACH_KEYS, SIG_PROXY
+from lstore.cli.container_flags import SIG_PROXY
 from lstore.cli.container_name import CONTAINER_NAME
-from lstore.cli.containers import for_each, joining_of
+from lstore.cli.containers import for_each
 from lstore.cli.flags import Given
+from lstore.cli.joining import joining_of
 from lstore.cli.parsing import flags, verb
+from lstore.cli.process_flags import DETACH_KEYS
 from lstore.cli.session import Session
 from lstore.cli.verbs import START
 

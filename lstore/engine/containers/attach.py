@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from layerstore.errors import Conflict
 from lstore.engine.containers.joining import attend, first_client
+from lstore.engine.containers.look import look
 from lstore.engine.containers.start import start
-from lstore.engine.containers.upkeep import look
 from runner import wire
 
 TYPE_CHECKING = False

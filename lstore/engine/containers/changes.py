@@ -25,8 +25,8 @@ from lstore.engine import catalog
 from lstore.engine.admit import admit
 from lstore.engine.containers import freezing, places
 from lstore.engine.containers.insides import upper_of, view
+from lstore.engine.containers.look import look
 from lstore.engine.containers.mount_points import own_changes
-from lstore.engine.containers.upkeep import look
 from runner import cgroups, events
 from runner.visit import visit_stack
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from layerstore.oci.document import Json
     from layerstore.oci.reference import Reference
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
     from lstore.engine.engine import Engine
 
 _MAX_LIST = 1 << 30

@@ -15,7 +15,7 @@ from layerstore.errors import NotFound, UsageError, storage_error
 from layerstore.value import Value
 from lstore.engine.containers.archive import Landing, read_tar, write_tar
 from lstore.engine.containers.insides import visit
-from lstore.engine.containers.upkeep import look
+from lstore.engine.containers.look import look
 from runner.inside import locate
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ from runner.log_file import log_path
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from layerstore.oci.document import Json
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
     from lstore.engine.engine import Engine
     from runner.spec import Mount
 

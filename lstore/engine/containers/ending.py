@@ -5,9 +5,9 @@ from __future__ import annotations
 from layerstore.errors import Conflict
 from layerstore.linux import signals
 from lstore.engine.containers import freezing, places
+from lstore.engine.containers.look import Container, look
 from lstore.engine.containers.start import start
 from lstore.engine.containers.talk import Talk, talking
-from lstore.engine.containers.upkeep import Container, look
 from runner import events, wire
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ import os
 from layerstore.errors import Conflict
 from layerstore.value import Value
 from lstore.engine.containers import places
-from lstore.engine.containers.upkeep import look
+from lstore.engine.containers.look import look
 from runner import console, enter, events, wire
 from runner.launch import close_all_but, exit_status
 from runner.signals import Forwarding

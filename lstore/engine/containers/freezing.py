@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from layerstore.errors import Conflict, MissingFeature
 from lstore.engine.containers import places
+from lstore.engine.containers.look import Container, look
 from lstore.engine.containers.talk import talking
-from lstore.engine.containers.upkeep import Container, look
 from runner import cgroups, events, wire
 
 TYPE_CHECKING = False

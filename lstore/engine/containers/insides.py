@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
     from lstore.engine.engine import Engine
     from runner.namespaces import IdMap
 

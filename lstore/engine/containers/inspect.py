@@ -5,7 +5,7 @@ from __future__ import annotations
 from layerstore.errors import LstoreError, NotFound
 from lstore.engine.containers.describe import describe
 from lstore.engine.containers.list import size_on_disk
-from lstore.engine.containers.upkeep import look
+from lstore.engine.containers.look import look
 from lstore.engine.inspect import Inspection, inspect_images
 
 TYPE_CHECKING = False

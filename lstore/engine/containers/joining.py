@@ -54,7 +54,8 @@ def attend(
     except ConnectionError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        from lstore.engine.containers.upkeep import KILLED, examine  # few come here
+        from lstore.engine.containers.look import examine
+        from lstore.engine.containers.upkeep import KILLED  # few come here
 
         home.await_end_of_monitor()
         examine(engine, home)

@@ -8,13 +8,13 @@ import re
 from layerstore.errors import NotFound, UsageError
 from layerstore.value import Value
 from lstore.engine.containers import places
-from lstore.engine.containers.upkeep import examine_all, look
+from lstore.engine.containers.look import examine_all, look
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
     from lstore.engine.engine import Engine
 
     Predicate = Callable[[Container], bool]

@@ -8,7 +8,7 @@ from collections import deque
 
 from layerstore.errors import storage_error
 from layerstore.value import Value
-from lstore.engine.containers.upkeep import look
+from lstore.engine.containers.look import look
 from runner.container import MAX_LOG_FILES, now
 from runner.log_file import log_path
 from runner.watch import Watch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
     from lstore.engine.engine import Engine
 
 # A monitor that was killed changes no file.

@@ -8,7 +8,7 @@ import subprocess
 
 from layerstore.errors import Conflict, LstoreError, MissingFeature, UsageError
 from layerstore.value import Value
-from lstore.engine.containers.upkeep import Container, look
+from lstore.engine.containers.look import Container, look
 from runner import cgroups
 from runner.confinement import OWN
 

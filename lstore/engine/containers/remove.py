@@ -6,8 +6,8 @@ from layerstore.errors import Conflict, NotFound
 from layerstore.linux import signals
 from lstore.engine.containers import places
 from lstore.engine.containers.ending import end
+from lstore.engine.containers.look import Container, look
 from lstore.engine.containers.removal import remove_files
-from lstore.engine.containers.upkeep import Container, look
 from runner import events
 from runner.home import release_name, reserve_name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layerstore.errors import Conflict, LaunchError
 from lstore.engine.containers.launch import FirstClient, Startable, launch
-from lstore.engine.containers.upkeep import look
+from lstore.engine.containers.look import look
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

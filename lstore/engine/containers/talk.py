@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lstore.engine.containers.upkeep import Container
+    from lstore.engine.containers.look import Container
     from runner.home import Home
 
 

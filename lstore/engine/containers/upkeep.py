@@ -6,15 +6,14 @@ Every command that looks at a container comes by here, so that what it sees is t
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from layerstore import linux, log
 from layerstore.disk.publish import TEMPORARY_PREFIX
 from layerstore.disk.removal import remove_tree
 from layerstore.errors import LstoreError, NotFound, StoreDamaged
 from layerstore.linux import signals
-from layerstore.value import Value
 from lstore.engine.containers import places
+from lstore.engine.containers.look import Container, examine_all
 from lstore.engine.containers.removal import remove_files
 from runner import cgroups, events
 from runner.container import ContainerConfig, ContainerState, now
@@ -23,7 +22,7 @@ from runner.mapped import call_mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lstore.engine.engine import Engine
 
@@ -31,44 +30,10 @@ KILLED = 137
 _AFTER_REBOOT = 255  # docker's status for an end that nobody saw
 
 
-class Container(Value):
-    """One container as it is now."""
-
-    home: Home
-    config: ContainerConfig
-    state: ContainerState
-
-    @property
-    def short_id(self) -> str:
-        """The id as lists show it."""
-        return self.config.id[:12]
-
-
-def look(engine: Engine, text: str) -> Container:
-    """The container that `text` names, cleared up if it needs to be. Raises `NotFound`, `Conflict`.
-
-    One that is being made, or removed, is waited for.
-    """
-    home = places.find(engine, text)
-    container = examine(engine, home) or _await_change(engine, home)
-    if container is None:
-        raise NotFound(f"no such container: {text}", hint="lstore ps --all")
-    return container
-
-
-def _await_change(engine: Engine, home: Home) -> Container | None:
-    """The container, once nobody changes it any more; None where it is gone then."""
+def clear_up(engine: Engine, home: Home) -> Container | None:
+    """The container in `home`, once what was killed is cleared away; None where it is gone, or not yet there."""
     try:
-        home.lock().close()
-    except NotFound:
-        return None
-    return examine(engine, home)
-
-
-def examine(engine: Engine, home: Home) -> Container | None:
-    """The container in `home`, cleared up; None where it is gone, or not yet there."""
-    try:
-        return _examine(engine, home)
+        return _clear_up(engine, home)
     except StoreDamaged:
         if not home.is_lost():
             raise
@@ -76,7 +41,7 @@ def examine(engine: Engine, home: Home) -> Container | None:
         return None
 
 
-def _examine(engine: Engine, home: Home) -> Container | None:
+def _clear_up(engine: Engine, home: Home) -> Container | None:
     try:
         state = home.state()
     except NotFound:
@@ -98,28 +63,21 @@ def _examine(engine: Engine, home: Home) -> Container | None:
     return Container(home, config, state)
 
 
-def examine_all(engine: Engine) -> Iterator[Container]:
-    """Every container, cleared up. One that is damaged is left out, with a warning."""
-    for home in places.homes(engine):
-        try:
-            container = examine(engine, home)
-        except LstoreError as error:
-            log.warning(__name__, error.message)
-            continue
-        if container is not None:
-            yield container
-
-
 def sweep(engine: Engine) -> None:
     """Clear up everything that was killed, and what removals left."""
     for _ in examine_all(engine):
         pass
     containers = places.containers_of(engine)
     if os.path.isdir(containers):
-        for name in os.listdir(containers):
-            if name.startswith(TEMPORARY_PREFIX):
-                call_mapped(partial(remove_tree, os.path.join(containers, name)))
+        left = [name for name in os.listdir(containers) if name.startswith(TEMPORARY_PREFIX)]
+        if left:
+            call_mapped(lambda: _remove_all(os.path.join(containers, name) for name in left))
         _release_stale_names(containers)
+
+
+def _remove_all(paths: Iterable[str]) -> None:
+    for path in paths:
+        remove_tree(path)
 
 
 def _release_stale_names(containers: str) -> None:
