@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -278,6 +279,52 @@ def test_commit_makes_an_image_that_runs_as_the_container_did(lstore: Lstore, bo
     assert (config["author"], config["config"]["Cmd"]) == ("me", ["cat", "/d/one"])
     assert (config["history"][-1]["comment"], config["history"][-1]["author"]) == ("why", "me")
     lstore("rmi", "made:1")
+
+
+def test_a_commit_takes_over_what_the_container_was_told_and_nothing_of_its_terminal(lstore: Lstore) -> None:
+    health = ("--health-cmd", "test -e /", "--health-interval", "7s")
+    options = (
+        "-t",
+        "-e",
+        "A=1",
+        "-e",
+        "A=2",
+        "-u",
+        "7:8",
+        "-w",
+        "/tmp",
+        "-l",
+        "tier=db",
+        "--entrypoint",
+        "env",
+    )
+    lstore("create", "--name", "told", *options, "--stop-signal", "USR1", *health, "busybox", "-u", "B")
+    lstore("create", "--name", "plain", "busybox")
+
+    for name in ("told", "plain"):
+        lstore("commit", name, f"{name}:1")
+    told, plain = (skopeo(lstore, name) for name in ("told:1", "plain:1"))
+    base = lstore("inspect", "--type", "image", "-f", "{{json .Config.Cmd}}", "busybox")
+    lstore("create", "--name", "off", "--no-healthcheck", "told:1")
+    lstore("commit", "off", "off:1")
+    off = skopeo(lstore, "off:1")
+    lstore("rm", "told", "plain", "off")
+    lstore("rmi", "told:1", "plain:1", "off:1")
+
+    assert [word for word in told["Env"] if not word.startswith("PATH=")] == ["A=2"]
+    assert (told["User"], told["WorkingDir"], told["Labels"]["tier"]) == ("7:8", "/tmp", "db")
+    assert (told["Entrypoint"], told["Cmd"], told["StopSignal"]) == (["env"], ["-u", "B"], "SIGUSR1")
+    assert told["Healthcheck"]["Test"] == ["CMD-SHELL", "test -e /"]
+    assert told["Healthcheck"]["Interval"] == 7 * 10**9
+    assert off["Healthcheck"] == {"Test": ["NONE"]}
+    assert {"StopSignal", "Healthcheck"}.isdisjoint(plain)
+    assert plain["Cmd"] == json.loads(base)
+
+
+def skopeo(lstore: Lstore, image: str) -> Any:
+    """The image's defaults, as another tool reads them; docker's fields, too."""
+    inspect = ["skopeo", "inspect", "--raw", "--config", f"oci:{lstore.root}/content:{image}"]
+    return json.loads(subprocess.run(inspect, capture_output=True, check=True).stdout)["config"]
 
 
 def capability(number: int) -> bytes:

@@ -24,6 +24,7 @@ from layerstore.value import Value
 from lstore.engine import catalog
 from lstore.engine.admit import admit
 from lstore.engine.containers import freezing, places
+from lstore.engine.containers.image_settings import settings_of
 from lstore.engine.containers.insides import upper_of, view
 from lstore.engine.containers.look import look
 from lstore.engine.containers.mount_points import own_changes
@@ -216,7 +217,8 @@ def _configuration(
     step |= {} if layer is not None else {"empty_layer": True}
     document = dict(image.document)
     before = document.get("config")
-    settings = {**(before if isinstance(before, dict) else {}), **_settings(container)}
+    before = before if isinstance(before, dict) else {}
+    settings = {**before, **settings_of(container.config, before)}
     history = document.get("history")
     diff_ids = [str(each) for each in image.diff_ids] + ([] if layer is None else [str(layer.diff_id)])
     document.update(
@@ -228,15 +230,3 @@ def _configuration(
     if request.author:
         document["author"] = request.author
     return dump(document)
-
-
-def _settings(container: Container) -> dict[str, Json]:
-    config, spec = container.config, container.config.spec
-    return {
-        "Env": list(spec.env),
-        "Entrypoint": list(config.entrypoint),
-        "Cmd": list(config.command),
-        "WorkingDir": spec.cwd,
-        "User": spec.user,
-        "Labels": dict(config.labels),
-    }

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     Policy = Literal["missing", "always", "never"]
 
+TERMINAL = "TERM=xterm"
+"""What a container with a terminal is told of it, as docker does."""
+
 _HOSTNAME_LENGTH = 12
 
 
@@ -91,7 +94,7 @@ def configure(
     entrypoint, command = _words(request, image.entrypoint, image.cmd)
     spec = ProcessSpec(
         args=(*entrypoint, *command),
-        env=(*image.env, *(("TERM=xterm",) if request.has_terminal else ()), *request.env),
+        env=(*image.env, *((TERMINAL,) if request.has_terminal else ()), *request.env),
         cwd=request.cwd or image.working_dir or "/",
         user=request.user if request.user is not None else image.user,
         hostname=request.hostname or identifier[:_HOSTNAME_LENGTH],
@@ -120,7 +123,7 @@ def configure(
         is_removed_at_end=request.is_removed_at_end,
         log_size=request.log_size,
         log_files=request.log_files,
-        health=_health(request.health, image.healthcheck),
+        health=check_of(request.health, image.healthcheck),
     )
 
 
@@ -133,7 +136,7 @@ def _words(
     return entrypoint, request.command or command
 
 
-def _health(request: HealthRequest, image: Mapping[str, Json]) -> HealthCheck | None:
+def check_of(request: HealthRequest, image: Mapping[str, Json]) -> HealthCheck | None:
     """The request's check over the image's ``Healthcheck`` (docker's image-spec, v1.2)."""
     if request.is_off:
         return None
