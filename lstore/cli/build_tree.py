@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from layerstore.build.executor import Outcome
+from lstore.cli.table import shortened
 from lstore.cli.terminal import printable
 
 _LAST_LINES: Final = 6
@@ -91,9 +92,8 @@ def _lines(vertex: _Vertex, width: int) -> list[Text]:
     mark = _MARKS[vertex.outcome] if vertex.outcome else ""
     head = f" => {mark}{vertex.title}"
     room = max(1, width - len(took) - 1)
-    shown = head if len(head) <= room else head[: room - 1] + "…"
     style = _STYLES[vertex.outcome] if vertex.outcome else ""
-    lines = [Text(f"{shown:<{room}} {took}", style=style, no_wrap=True)]
+    lines = [Text(f"{shortened(head, room):<{room}} {took}", style=style, no_wrap=True)]
     if vertex.outcome is None:
         lines += [Text(f" => => {line}"[:width], style="dim", no_wrap=True) for line in vertex.lines]
     return lines

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lstore.cli.file_names import file_path, one_line
-from lstore.cli.table import align
+from lstore.cli.table import align, shortened
 from lstore.cli.units import human_size
 from lstore.engine.explore import Survey
 from lstore.engine.explore_report import largest_directories, largest_files
@@ -40,7 +40,7 @@ def size(count: int) -> str:
 def step_text(step: str, width: int = _STEP_WIDTH) -> str:
     """What made a layer, on one line of at most `width` characters."""
     text = one_line(step.removeprefix("/bin/sh -c ").removeprefix("#(nop) ")) or "(not told)"
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return shortened(text, width)
 
 
 def _head(survey: Survey) -> list[str]:

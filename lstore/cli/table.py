@@ -1,4 +1,4 @@
-"""Columns as docker lays them out: Go's text/tabwriter with a minimum width of 10 and a padding of 3."""
+"""Cells and columns as docker lays them out: Go's text/tabwriter with a minimum width of 10 and a padding of 3."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def align(lines: Sequence[str]) -> list[str]:
         _pad_column(rows, column)
         column += 1
     return ["".join(row) for row in rows]
+
+
+def shortened(text: str, width: int) -> str:
+    """`text` in at most `width` characters, the last one ``…`` where there are more, as docker cuts cells."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _pad_column(rows: list[list[str]], column: int) -> None:

@@ -1,6 +1,7 @@
 """Sizes, ages and times as docker prints them (go-units ``HumanSize``, ``HumanDuration``). Pure."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from layerstore.errors import UsageError
@@ -14,26 +15,23 @@ UNKNOWN = "N/A"
 
 
 def human_size(size: int, precision: int = 4) -> str:
-    """`size` bytes in powers of 1000 to `precision` significant digits: ``5.09MB`` with 3.
-
-    Where rounding reaches the next unit it is used, so that no exponent is ever printed.
-    """
-    value = float(size)
-    for unit in _UNITS[:-1]:
-        if float(f"{value:.{precision}g}") < 1000:
-            return f"{value:.{precision}g}{unit}"
-        value /= 1000
-    return f"{value:.{precision}g}{_UNITS[-1]}"
+    """`size` bytes in powers of 1000 to `precision` significant digits: ``5.09MB`` with 3."""
+    return _scaled(size, 1000, _UNITS, precision)
 
 
 def human_binary_size(size: int) -> str:
     """`size` bytes in powers of 1024 to four significant digits: ``5.09MiB``."""
+    return _scaled(size, 1024, _BINARY_UNITS, 4)
+
+
+def _scaled(size: int, base: int, units: Sequence[str], precision: int) -> str:
+    """Where rounding reaches the next unit it is used, so that no exponent is ever printed."""
     value = float(size)
-    for unit in _BINARY_UNITS[:-1]:
-        if float(f"{value:.4g}") < 1024:
-            return f"{value:.4g}{unit}"
-        value /= 1024
-    return f"{value:.4g}{_BINARY_UNITS[-1]}"
+    for unit in units[:-1]:
+        if float(f"{value:.{precision}g}") < base:
+            return f"{value:.{precision}g}{unit}"
+        value /= base
+    return f"{value:.{precision}g}{units[-1]}"
 
 
 def parse_size(text: str) -> int:

@@ -1,6 +1,5 @@
 """A canary outside of every store, and a world of doors and drivers for the attacks to go through."""
 
-import os
 import resource
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +11,9 @@ from typing import NoReturn
 import pytest
 
 import lstore
-from fixtures.images.hostile import CANARY_FILE
+from fixtures.canary import watched_canary
 from fixtures.images.layout import Layer
 from fixtures.namespaces import in_mount_namespace
-from fixtures.trees import tree_facts
 from layerstore.errors import LstoreError
 from layerstore.snapshot.overlay import attach
 from lstore.engine.engine import Engine
@@ -34,19 +32,8 @@ MEMORY = 256 << 20
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
     """A directory outside of every root filesystem; at the end it must be what it was, to the times of change."""
-    outside = tmp_path / "canary"
-    outside.mkdir()
-    (outside / CANARY_FILE).write_text("untouched")
-    (outside / CANARY_FILE).chmod(0o600)
-    before = _watched(outside)
-    yield outside
-    assert _watched(outside) == before
-
-
-def _watched(outside: Path) -> object:
-    statuses = [os.stat(path) for path in (outside, outside / CANARY_FILE)]
-    changes = [(status.st_ctime_ns, status.st_nlink, status.st_ino) for status in statuses]
-    return tree_facts(outside), changes
+    with watched_canary(tmp_path / "canary") as outside:
+        yield outside
 
 
 @contextmanager

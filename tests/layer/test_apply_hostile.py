@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.canary import watched_canary
 from fixtures.images.entries import directory, file, make_tar, opaque
 from fixtures.images.hostile import (
     CANARY_FILE,
-    PLANTED,
     Stack,
     escaping_stacks,
     smuggling_stacks,
@@ -31,20 +31,10 @@ REFUSED = (InvalidLayer, LimitExceeded)
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
     """A directory outside of the root filesystem; at the end it must be what it was, to the times of change."""
-    outside = tmp_path / "canary"
-    outside.mkdir()
-    (outside / CANARY_FILE).write_text("untouched")
-    (outside / CANARY_FILE).chmod(0o600)
-    before = watched(outside)
-    yield outside
-    assert watched(outside) == before
-    assert not (outside / PLANTED).exists()
-
-
-def watched(outside: Path) -> object:
-    statuses = [os.stat(path) for path in (outside, outside / CANARY_FILE)]
-    changes = [(status.st_ctime_ns, status.st_nlink, status.st_ino) for status in statuses]
-    return tree_facts(outside), changes, sorted(os.listdir(outside.parent.parent))
+    with watched_canary(tmp_path / "canary") as outside:
+        around = sorted(os.listdir(tmp_path.parent))
+        yield outside
+        assert sorted(os.listdir(tmp_path.parent)) == around
 
 
 @pytest.fixture

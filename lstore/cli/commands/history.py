@@ -10,6 +10,7 @@ from lstore.cli.image_name import IMAGE_NAME
 from lstore.cli.options import format_option, no_trunc_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
+from lstore.cli.table import shortened
 from lstore.cli.template.nodes import Row
 from lstore.cli.units import age, human_size, timestamp
 from lstore.cli.verbs import HISTORY
@@ -60,12 +61,10 @@ def _id(step: "Step", *, no_trunc: bool) -> str:
 
 def _row(step: "Step", now: datetime, *, human: bool, no_trunc: bool) -> Row:
     created_by = step.created_by.replace("\t", " ").replace("\n", " ")
-    if not no_trunc and len(created_by) > _COMMAND_WIDTH:
-        created_by = created_by[: _COMMAND_WIDTH - 1] + "…"
     return {
         "Comment": step.comment,
         "CreatedAt": timestamp(step.created),
-        "CreatedBy": created_by,
+        "CreatedBy": created_by if no_trunc else shortened(created_by, _COMMAND_WIDTH),
         "CreatedSince": age(step.created, now),
         "ID": _id(step, no_trunc=no_trunc),
         "Size": human_size(step.size, 3) if human else str(step.size),

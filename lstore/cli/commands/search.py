@@ -11,6 +11,7 @@ from lstore.cli.format import Columns, list_lines
 from lstore.cli.options import filter_option, format_option, no_trunc_option
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
+from lstore.cli.table import shortened
 from lstore.cli.template.nodes import Row
 from lstore.cli.verbs import SEARCH
 
@@ -66,10 +67,8 @@ class _Wanted:
 
 def _row(found: "Found", *, no_trunc: bool) -> Row:
     description = " ".join(found.description.split())
-    if not no_trunc and len(description) > _DESCRIPTION_WIDTH:
-        description = description[: _DESCRIPTION_WIDTH - 1] + "…"
     return {
-        "Description": description,
+        "Description": description if no_trunc else shortened(description, _DESCRIPTION_WIDTH),
         "IsOfficial": "[OK]" if found.is_official else "",
         "Name": found.name,
         "StarCount": str(found.stars),
