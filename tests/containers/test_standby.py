@@ -78,6 +78,18 @@ def test_one_on_standby_has_nothing_of_the_process_it_is_a_copy_of() -> None:
     ]
 
 
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1 2", "1 2 3"])
+def test_a_container_starts_whatever_descriptors_its_launcher_was_born_without(
+    lstore: Lstore, closed: str
+) -> None:
+    closing = " ".join(f"{fd}>&-" for fd in closed.split())
+    command = ["/bin/sh", "-c", f'exec {closing}; exec "$@"', "sh", *lstore.command("run", "--rm", "busybox")]
+
+    done = subprocess.run([*command, "sh", "-c", "exit 7"], env=lstore.environment, check=False, timeout=60)
+
+    assert done.returncode == 7
+
+
 def test_an_order_may_be_larger_than_what_a_socket_holds(lstore: Lstore, tmp_path: Path) -> None:
     values = {f"V{number}": f"{number}" * 10_000 for number in range(10, 60)}
     file = tmp_path / "environment"

@@ -94,7 +94,8 @@ def _stand_by(connection: _socket.socket) -> NoReturn:
     """Be a monitor, and have nothing of the process that this one is a copy of."""
     try:
         os.setsid()
-        os.dup2(connection.detach(), LAUNCHER_FD, inheritable=False)
+        if connection.fileno() != LAUNCHER_FD:
+            os.dup2(connection.detach(), LAUNCHER_FD, inheritable=False)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         for standard in range(LAUNCHER_FD):
             os.dup2(null, standard)
