@@ -5,12 +5,12 @@ again. The predefined ones of a platform behave as if each file began with an AR
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from layerstore.build.expand import ShellLexer
 from layerstore.build.instruction import Arg
 from layerstore.build.parser import Dockerfile
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidInput, UsageError
 from layerstore.oci.platform import Platform
 

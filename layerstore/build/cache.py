@@ -14,9 +14,9 @@ is `step_key`'s business; images that were pulled have no records, and so are no
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
+from layerstore.dataclass import dataclass
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import open_lock
 from layerstore.disk.publish import (

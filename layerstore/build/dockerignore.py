@@ -6,11 +6,11 @@ lets in is only asked about what is out, and the other way round.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from layerstore.build.path_pattern import is_pattern, translate
 from layerstore.build.paths import clean
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidInput, LimitExceeded
 
 MAX_PATTERNS: Final = 10_000

@@ -5,7 +5,6 @@ keys computed, before anything is executed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from layerstore.build.arguments import NO_ENVIRONMENT, BuildArguments
 from layerstore.build.expand import ShellLexer
@@ -14,6 +13,7 @@ from layerstore.build.history import argument_line, created_by
 from layerstore.build.image_state import ImageState, apply_metadata
 from layerstore.build.instruction import Add, Arg, Cmd, Copy, Declaration, Env, Instruction, Run, Workdir
 from layerstore.build.stages import Origin, Stage, StageGraph
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidInput, LimitExceeded
 from layerstore.oci.document import MAX_DOCUMENT
 

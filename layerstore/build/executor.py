@@ -1,11 +1,11 @@
 """What the solver asks of whoever carries steps out, and tells whoever watches."""
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from layerstore.build.cache import Record
 from layerstore.build.evaluate import StageState, Step
 from layerstore.build.stages import ImageSource, NamedContext
+from layerstore.dataclass import dataclass
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.platform import Platform

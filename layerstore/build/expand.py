@@ -5,10 +5,10 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from layerstore.build.shell_pattern import replace, trim_prefix, trim_suffix
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidInput, LimitExceeded
 
 MAX_NESTING: Final = 50

@@ -4,7 +4,6 @@ replacement"; RUN's, CMD's and ENTRYPOINT's command lines are left to the shell 
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from layerstore.build.expand import ShellLexer
@@ -26,6 +25,7 @@ from layerstore.build.instruction import (
 from layerstore.build.interpret_transfer import is_mode
 from layerstore.build.mount import parse_mount
 from layerstore.build.source_kind import SourceKind, source_kind
+from layerstore.dataclass import replace
 from layerstore.errors import InvalidInput
 from layerstore.oci.digest import Digest
 

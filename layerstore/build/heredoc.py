@@ -1,11 +1,11 @@
 """Heredocs: ``<<NAME``, ``<<-NAME`` and ``<<"NAME"`` in RUN, COPY and ADD, also behind ONBUILD."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from layerstore.build.expand import ShellLexer
 from layerstore.build.words import exec_form, split_command
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidInput
 
 _MARKER: Final = re.compile(r"(\d*)<<(-?)([^<]*)\Z")

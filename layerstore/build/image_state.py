@@ -7,7 +7,6 @@ is relative to the one before, ENV replaces in place. OCI image-spec config.md, 
 import posixpath
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from layerstore.build.arguments import go_variant
@@ -30,6 +29,7 @@ from layerstore.build.instruction import (
 )
 from layerstore.build.paths import clean
 from layerstore.build.ports import parse_port
+from layerstore.dataclass import dataclass, field, replace
 from layerstore.errors import InvalidInput
 from layerstore.oci.config import MAX_STRINGS, ImageConfig
 from layerstore.oci.digest import Digest

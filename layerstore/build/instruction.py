@@ -3,12 +3,12 @@
 `interpret` makes them from statements, `expand_instruction` puts variables in.
 """
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from layerstore.build.mount import Mount
 from layerstore.build.source import Position
 from layerstore.build.statement import Statement
+from layerstore.dataclass import dataclass, field
 
 Network = Literal["default", "none", "host"]
 Security = Literal["sandbox", "insecure"]

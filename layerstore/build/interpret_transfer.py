@@ -1,7 +1,6 @@
 """COPY and ADD from their statements. Dockerfile reference, "COPY" and "ADD"."""
 
 import re
-from dataclasses import replace
 from typing import Final, NamedTuple, TypeVar
 
 from layerstore.build.heredoc import parse_marker
@@ -9,6 +8,7 @@ from layerstore.build.instruction import Add, Copy, InlineFile, Transfer
 from layerstore.build.source_kind import SourceKind, source_kind
 from layerstore.build.statement import Flags, Statement
 from layerstore.build.words import Word, exec_form, split_spaces
+from layerstore.dataclass import replace
 from layerstore.errors import InvalidInput
 
 _T = TypeVar("_T", bound=Transfer)

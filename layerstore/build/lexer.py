@@ -2,11 +2,11 @@
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, replace
 from typing import Final
 
 from layerstore.build.heredoc import Heredoc, markers
 from layerstore.build.source import Position, Source
+from layerstore.dataclass import dataclass, replace
 
 MAX_HEREDOCS: Final = 1000
 """Of one instruction."""

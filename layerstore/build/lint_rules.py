@@ -1,12 +1,12 @@
 """BuildKit's build checks: names, texts, and how ``# check=`` and ``BUILDKIT_DOCKERFILE_CHECK`` choose among them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from layerstore.build.go_text import parse_boolean
 from layerstore.build.source import Position, Source
 from layerstore.build.suggestion import did_you_mean
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidInput
 
 _URL: Final = "https://docs.docker.com/go/dockerfile/rule/"

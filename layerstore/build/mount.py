@@ -4,11 +4,11 @@ import csv
 import posixpath
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
 from layerstore.build.go_text import parse_boolean, parse_natural, parse_size
 from layerstore.build.suggestion import did_you_mean
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidInput
 
 MountType = Literal["bind", "cache", "tmpfs", "secret", "ssh"]

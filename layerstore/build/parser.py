@@ -4,7 +4,6 @@ Parse errors carry file, line and column; what only a build knows (values of var
 by `layerstore.build.evaluate` and `layerstore.build.stages`.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from layerstore.build.instruction import Arg, From, Instruction
@@ -12,6 +11,7 @@ from layerstore.build.interpret import interpret
 from layerstore.build.lexer import Directive, LexedFile, lex
 from layerstore.build.source import Position, Source
 from layerstore.build.statement import Statement
+from layerstore.dataclass import dataclass
 from layerstore.errors import DockerfileError, InvalidDocument, LimitExceeded
 
 MAX_INSTRUCTIONS: Final = 4096

@@ -7,7 +7,6 @@ goes is for whoever knows the destination: `Selection` says what each path is re
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from layerstore.build.context import Context, Found
@@ -15,6 +14,7 @@ from layerstore.build.dockerignore import IgnoreMatcher
 from layerstore.build.path_pattern import compile_pattern, is_pattern
 from layerstore.build.paths import below_root
 from layerstore.build.suggestion import did_you_mean
+from layerstore.dataclass import dataclass
 from layerstore.errors import NotFound
 
 _PIVOT: Final = "/./"

@@ -8,7 +8,6 @@ is killed is taken up where it was.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from threading import Event
@@ -29,6 +28,7 @@ from layerstore.build.executor import (
 )
 from layerstore.build.image_state import ImageState
 from layerstore.build.stages import ImageSource, NamedContext, Origin, Stage, StageGraph, StageSource
+from layerstore.dataclass import dataclass, field, replace
 from layerstore.errors import DockerfileError, InvalidInput, LstoreError, NotFound, UnsupportedContent
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

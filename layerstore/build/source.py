@@ -1,9 +1,9 @@
 """The text of a Dockerfile, and places in it."""
 
 import re
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import DockerfileError, LimitExceeded
 
 MAX_DOCKERFILE: Final = 1 << 20

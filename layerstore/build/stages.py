@@ -5,7 +5,6 @@ base images (ONBUILD) come in once somebody has read the images' configurations:
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from layerstore.build.arguments import BuildArguments, global_scope
@@ -14,6 +13,7 @@ from layerstore.build.go_text import parse_natural
 from layerstore.build.instruction import Copy, From, Instruction, OnBuild, Run
 from layerstore.build.parser import Dockerfile, parse_trigger
 from layerstore.build.suggestion import did_you_mean
+from layerstore.dataclass import dataclass, field, replace
 from layerstore.errors import InvalidInput, InvalidPlatform, NotFound
 from layerstore.oci.platform import Platform
 

@@ -1,7 +1,6 @@
 """One instruction as it is written: keyword, flags, and the rest, which each instruction reads its own way."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from layerstore.build.heredoc import Heredoc
@@ -9,6 +8,7 @@ from layerstore.build.lexer import LogicalLine
 from layerstore.build.source import Position, Source
 from layerstore.build.suggestion import did_you_mean
 from layerstore.build.words import Word, split_command
+from layerstore.dataclass import dataclass
 from layerstore.errors import DockerfileError
 
 _BOOLEANS: Final = {"true": True, "false": False}

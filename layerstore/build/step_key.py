@@ -7,7 +7,6 @@ agent never enters a key, only which one is asked for; nor do proxies, nor what 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from typing import Final
 
 from layerstore.build.evaluate import Step
@@ -86,9 +85,9 @@ def _surroundings(step: Step) -> Json:
 
 def _fields(instruction: Instruction) -> Json:
     return {
-        each.name: _json(getattr(instruction, each.name))
-        for each in fields(instruction)
-        if each.name not in _NOT_IN_KEY
+        name: _json(getattr(instruction, name))
+        for name in instruction.__match_args__
+        if name not in _NOT_IN_KEY
     }
 
 
@@ -97,8 +96,9 @@ def _json(value: object) -> Json:
         return value
     if isinstance(value, tuple):
         return [_json(each) for each in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _json(getattr(value, each.name)) for each in fields(value)}
+    names: tuple[str, ...] = getattr(value, "__match_args__", ())
+    if names:
+        return {name: _json(getattr(value, name)) for name in names}
     raise AssertionError(f"no key for {type(value).__name__}")
 
 

@@ -5,8 +5,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import islice
 
+from layerstore.dataclass import dataclass
 from layerstore.disk.publish import OpenedDirectory, sync_directory, sync_file
 from layerstore.disk.removal import remove_tree, remove_trees, set_all_aside, set_aside
 from layerstore.linux.files import syncfs
@@ -53,21 +54,14 @@ class Meter:
         pending = [path]
         while pending:
             directory = pending.pop()
-            try:
-                descriptor = _open_far(directory)
-            except (FileNotFoundError, PermissionError):
-                continue
-            try:
-                for name, status in _statuses(descriptor):
-                    if status.st_dev != device:
-                        continue
-                    used = self._count(status)
-                    size += used.size
-                    inodes += used.inodes
-                    if stat.S_ISDIR(status.st_mode):
-                        pending.append(f"{directory}/{name}")
-            finally:
-                os.close(descriptor)
+            for name, status in _statuses(directory):
+                if status.st_dev != device:
+                    continue
+                used = self._count(status)
+                size += used.size
+                inodes += used.inodes
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(f"{directory}/{name}")
         return Usage(size, inodes)
 
     def _count(self, status: os.stat_result) -> Usage:
@@ -79,8 +73,19 @@ class Meter:
         return Usage(status.st_blocks * _BLOCK, 1)
 
 
-def _statuses(directory: int) -> Iterator[tuple[str, os.stat_result]]:
-    """What is in an open directory, as far as it stays there."""
+def _statuses(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """What is in the directory `path`, as far as it stays there; nothing where it is gone, or closed to us."""
+    try:
+        descriptor = _open_far(path)
+    except (FileNotFoundError, PermissionError):
+        return
+    try:
+        yield from _statuses_in(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _statuses_in(directory: int) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
@@ -129,19 +134,22 @@ def _few_below(path: str) -> tuple[list[str], list[str]] | None:
     while pending:
         directory = pending.pop()
         try:
-            with os.scandir(directory) as entries:
-                directories.append(directory)
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        files.append(entry.path)
-                    if len(files) + len(directories) + len(pending) > _SYNCED_SINGLY:
-                        return None
+            entries = _first_entries(directory)
         except FileNotFoundError:
             continue
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
             return None
+        directories.append(directory)
+        pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        files += [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
+        if len(files) + len(directories) + len(pending) > _SYNCED_SINGLY:
+            return None
     return files, directories
+
+
+def _first_entries(directory: str) -> list[os.DirEntry[str]]:
+    """What is in a directory, or where that is much, enough to tell that it is."""
+    with os.scandir(directory) as entries:
+        return list(islice(entries, _SYNCED_SINGLY + 1))

@@ -4,8 +4,8 @@ The raw bytes are kept (their digest is the image ID); unknown fields stay in `r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidDocument
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import (

@@ -1,8 +1,8 @@
 """Descriptors: how one piece of content names another. OCI image-spec, descriptor.md."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from layerstore.dataclass import dataclass, field
 from layerstore.errors import InvalidDocument
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import (

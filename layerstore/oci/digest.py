@@ -6,9 +6,9 @@ exact length, so that a `Digest` can enter a path or a URL as it stands (CVE-202
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Protocol
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidDigest
 
 _LENGTHS = {"sha256": 64, "sha512": 128}

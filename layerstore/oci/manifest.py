@@ -6,8 +6,8 @@ are kept, since they are what the digest names. A body that could be read as bot
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidDocument, UnsupportedContent
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor

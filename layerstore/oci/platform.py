@@ -6,8 +6,8 @@ variant first, then lesser ones, then the architecture's 32-bit sibling.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidPlatform
 from layerstore.oci.document import Object, as_text, items, text
 

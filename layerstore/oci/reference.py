@@ -6,8 +6,8 @@ dot, a colon or brackets, is ``localhost``, or has upper-case letters.
 """
 
 import re
-from dataclasses import dataclass, replace
 
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidReference
 from layerstore.oci.digest import Digest
 
@@ -48,7 +48,10 @@ class Reference:
 
     @classmethod
     def parse_repository(cls, text: str) -> "Reference":
-        """The repository that `text` names, which must say neither tag nor digest."""
+        """The repository that `text` names, which must say neither tag nor digest.
+
+        Raises `InvalidReference`, or `InvalidDigest` for a malformed digest.
+        """
         reference = cls._parse_name(text)
         if reference.tag is not None or reference.digest is not None:
             raise InvalidReference(f"{text!r} names one image, where a repository is wanted")

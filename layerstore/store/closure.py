@@ -1,9 +1,9 @@
 """What one root stands on: its documents, its blobs, its layers. Read from the store, each document once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from layerstore.content import Source, children, has_children, read_document, read_manifest
+from layerstore.dataclass import dataclass
 from layerstore.errors import LstoreError
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor

@@ -15,11 +15,11 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
 from layerstore.content import CHUNK, Opener, VerifyingReader
+from layerstore.dataclass import dataclass
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.publish import sync_descriptor

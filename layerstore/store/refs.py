@@ -13,8 +13,8 @@ an index the entry names the manifest, and remembers the index's digest under `R
 import errno
 import os
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass, replace
 
+from layerstore.dataclass import dataclass, replace
 from layerstore.disk.publish import write_file
 from layerstore.errors import InvalidDigest, InvalidInput, InvalidReference, StoreDamaged, storage_error
 from layerstore.oci import mediatype

@@ -5,10 +5,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import NotFound, UsageError, storage_error
 
 MAX_SECRET: Final = 500 << 10

@@ -1,9 +1,9 @@
 """What the options of ``lstore build`` ask the engine for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import UsageError
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference

@@ -7,9 +7,9 @@ an index pulled whole stands for several. An image whose documents cannot be rea
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from layerstore.content import read_document, read_manifest
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import Conflict, InvalidInput, LstoreError, NotFound
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig

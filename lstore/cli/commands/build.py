@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from layerstore.dataclass import replace
 from layerstore.errors import EXIT_FAILURE, DockerfileError, StepFailed
 from lstore.cli import build_options
 from lstore.cli.build_progress import PullLines, StepLogs, open_build_progress

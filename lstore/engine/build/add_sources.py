@@ -4,7 +4,6 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from layerstore.build.context import Context
 from layerstore.build.instruction import Add, Copy
 from layerstore.build.selection import Selection, select
 from layerstore.build.source_kind import SourceKind, source_kind, url_file_name
+from layerstore.dataclass import dataclass
 from layerstore.oci.digest import Digest
 from lstore.engine.build.local import LocalContext
 

@@ -1,7 +1,6 @@
 """`build`: parse, solve for each platform, and make the image."""
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from layerstore.build.arguments import BuildArguments
@@ -12,6 +11,7 @@ from layerstore.build.parser import Dockerfile, parse
 from layerstore.build.solver import CachePolicy, Solver
 from layerstore.build.source import Source
 from layerstore.build.stages import StageGraph
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import StepFailed
 from layerstore.oci.digest import Digest
 from layerstore.oci.manifest import Index, build_index

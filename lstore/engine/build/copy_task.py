@@ -5,7 +5,6 @@ from another root is read in a process that mounts it.
 import os
 import posixpath
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from layerstore.build.executor import Root
 from layerstore.build.instruction import Add, Copy
 from layerstore.build.selection import Selection, select
 from layerstore.build.step_key import definition_key, image_key, result_key, scratch_key
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidInput, LstoreError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

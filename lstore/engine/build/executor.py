@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 from layerstore.build.dockerignore import IgnoreMatcher
 from layerstore.build.evaluate import Step
 from layerstore.build.executor import Base, LocalSource, Root, Source, Task
 from layerstore.build.instruction import Add, Copy, Run
 from layerstore.build.stages import ImageSource, NamedContext
+from layerstore.dataclass import dataclass, field
 from layerstore.errors import LstoreError, UsageError
 from layerstore.oci.platform import Platform
 from lstore.engine.build.add_sources import Additions

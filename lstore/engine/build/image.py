@@ -1,13 +1,13 @@
 """A solved stage → an image in the store: configuration, manifest, names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from layerstore.build.solver import Solved
 from layerstore.content import opened_bytes
+from layerstore.dataclass import dataclass, field, replace
 from layerstore.errors import UnsupportedContent
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig

@@ -1,12 +1,12 @@
 """Images as the bases of stages and as sources of files: from the store, pulled where they are missing."""
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layerstore.build.evaluate import StageState
 from layerstore.build.executor import Base, Root
 from layerstore.build.image_state import ImageState
 from layerstore.content import read_document, read_manifest
+from layerstore.dataclass import dataclass, field
 from layerstore.errors import NotFound, UnsupportedContent
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.digest import Digest

@@ -8,13 +8,13 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from layerstore.build.cache import BuildCache
 from layerstore.build.source import MAX_DOCKERFILE
 from layerstore.build.source_kind import SourceKind, source_kind
 from layerstore.content import CHUNK
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidArchive, LimitExceeded, NotFound, UsageError, storage_error
 from layerstore.linux.files import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from layerstore.build.executor import Root
 from layerstore.build.mount import Mount
 from layerstore.build.selection import select
+from layerstore.dataclass import dataclass, field
 from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.publish import make_directories
 from layerstore.errors import NotFound, UsageError, storage_error

@@ -1,10 +1,10 @@
 """What a build is asked for, as a value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from layerstore.build.solver import CachePolicy
+from layerstore.dataclass import dataclass, field
 from layerstore.oci.platform import Platform
 from layerstore.oci.reference import Reference
 

@@ -1,7 +1,6 @@
 """RUN as a task: its keys, its mounts, its process."""
 
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from layerstore.build.evaluate import Step
 from layerstore.build.executor import Root
 from layerstore.build.instruction import Run
 from layerstore.build.step_key import definition_key, image_key, result_key
+from layerstore.dataclass import dataclass
 from layerstore.errors import LaunchError, StepFailed, UsageError
 from layerstore.mount import MountStack
 from layerstore.oci.descriptor import Descriptor

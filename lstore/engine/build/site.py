@@ -4,12 +4,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from layerstore.build.cache import BuildCache, StackHold
 from layerstore.build.executor import BuildProgress, Root
+from layerstore.dataclass import dataclass
 from layerstore.disk import locks
 from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.trees import remove_tree
