@@ -105,7 +105,7 @@ class _Reader:
         self.blobs: dict[Digest, Blob] = {}
 
     def add(self, saved: SavedImage) -> Descriptor:
-        """The root made for `saved`, whose whole graph is in `blobs`."""
+        """The root made for `saved`, whose whole graph is in `blobs`. Raises `InvalidArchive`, `InvalidDocument`."""
         config = self._configs.get(saved.config) or read_config(self._members, saved.config)
         self._configs[saved.config] = config
         if len(config.diff_ids) != len(saved.layers):

@@ -83,7 +83,10 @@ class Members:
         return member
 
     def followed(self, name: str) -> Member:
-        """The plain file `name`, or the one that it links to by relative links inside the archive."""
+        """The plain file `name`, or the one that it links to by relative links inside the archive.
+
+        Raises `InvalidArchive`.
+        """
         for _ in range(MAX_LINKS):
             member = self._table.get(normalised(name))
             if member is None or member.kind is not Kind.SYMLINK:

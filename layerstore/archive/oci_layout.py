@@ -113,7 +113,7 @@ class LayoutDirectory:
             raise file_error(error, f"write {descriptor.digest} to {self.path}") from error
 
     def tag(self, descriptor: Descriptor, name: str) -> None:
-        """Let `name` stand for `descriptor`, durably; other names are untouched."""
+        """Let `name` stand for `descriptor`, durably; other names are untouched. Raises `StorageError`."""
         try:
             with exclusive(os.path.join(self.path, LAYOUT_FILE)):
                 write_file(

@@ -125,7 +125,7 @@ def dump(value: Json) -> bytes:
 
 
 def text(source: Object, key: str, default: str = "") -> str:
-    """The string at `key`; `default` where it is absent or null."""
+    """The string at `key`; `default` where it is absent or null. Raises `InvalidDocument`."""
     value = source.get(key)
     if value is None:
         return default
@@ -135,7 +135,7 @@ def text(source: Object, key: str, default: str = "") -> str:
 
 
 def required_text(source: Object, key: str) -> str:
-    """The non-empty string at `key`."""
+    """The non-empty string at `key`. Raises `InvalidDocument`."""
     value = text(source, key)
     if not value:
         raise InvalidDocument(f"field {key!r} is missing")
@@ -143,7 +143,10 @@ def required_text(source: Object, key: str) -> str:
 
 
 def natural(source: Object, key: str, default: int | None = None) -> int:
-    """The non-negative integer below 2^63 at `key`; `default`, where given, stands for an absent one."""
+    """The non-negative integer below 2^63 at `key`; `default`, where given, stands for an absent one.
+
+    Raises `InvalidDocument`.
+    """
     value = source.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
         raise InvalidDocument(f"field {key!r} is not a size")
@@ -151,7 +154,7 @@ def natural(source: Object, key: str, default: int | None = None) -> int:
 
 
 def child(source: Object, key: str) -> Object:
-    """The object at `key`, empty where it is absent or null."""
+    """The object at `key`, empty where it is absent or null. Raises `InvalidDocument`."""
     value = source.get(key)
     if value is None:
         return {}
@@ -163,7 +166,7 @@ def child(source: Object, key: str) -> Object:
 def items(source: Object, key: str, parse: Callable[[Json], T], *, limit: int) -> tuple[T, ...]:
     """Each element of the array at `key` through `parse`; empty where it is absent or null.
 
-    Raises `LimitExceeded` where there are more than `limit`.
+    Raises `LimitExceeded` where there are more than `limit`, `InvalidDocument`, and what `parse` raises.
     """
     value = source.get(key)
     if value is None:
@@ -176,21 +179,21 @@ def items(source: Object, key: str, parse: Callable[[Json], T], *, limit: int) -
 
 
 def as_text(value: Json) -> str:
-    """`value`, which must be a string."""
+    """`value`, which must be a string. Raises `InvalidDocument`."""
     if not isinstance(value, str):
         raise InvalidDocument("an array element is not a string")
     return value
 
 
 def as_object(value: Json) -> Object:
-    """`value`, which must be an object."""
+    """`value`, which must be an object. Raises `InvalidDocument`."""
     if not isinstance(value, Mapping):
         raise InvalidDocument("an array element is not an object")
     return value
 
 
 def string_map(source: Object, key: str) -> Mapping[str, str]:
-    """The object of strings at `key`, empty where it is absent or null."""
+    """The object of strings at `key`, empty where it is absent or null. Raises `InvalidDocument`."""
     value = child(source, key)
     for name, element in value.items():
         if not isinstance(element, str):

@@ -116,7 +116,7 @@ def _remove_as_their_owners(path: str) -> None:
 
 
 def default_root(uid: int, environment: Mapping[str, str]) -> str:
-    """Where the store of a user is, unless they say otherwise: design.md, "The store on disk"."""
+    """Where the store of a user is, unless they say otherwise. Raises `UsageError` where nothing tells."""
     if uid == 0:
         return SYSTEM_ROOT
     data = environment.get("XDG_DATA_HOME")

@@ -91,23 +91,38 @@ def _receive(stream: BinaryIO, path: str, progress: Progress) -> _Received:
     if not head:
         raise InvalidLayer("cannot import: the archive is empty")
     compression = detect(head[:MAGIC_SIZE])
-    inflate = decompressor(compression)
-    tar = hashlib.sha256()
+    tar = _Tar(compression)
     progress.phase("layer", "reading")
     try:
         with open(path, "xb") as file:
             blob = _Blob(file, "gzip" if compression == "none" else "none")
             for chunk in chain((head,), iter(partial(stream.read, CHUNK), b"")):
-                for piece in inflate.decompress(chunk):
-                    tar.update(piece)
+                tar.feed(chunk)
                 blob.write(chunk)
                 progress.advance("layer", len(chunk))
-            inflate.finish()
+            diff_id = tar.finish()
             digest, size = blob.finish()
     except OSError as error:
         raise storage_error(error, f"write {path}") from error
     media_type = mediatype.oci_layer("gzip" if compression == "none" else compression)
-    return _Received(path, Descriptor(media_type, digest, size), Digest("sha256", tar.hexdigest()))
+    return _Received(path, Descriptor(media_type, digest, size), diff_id)
+
+
+class _Tar:
+    """The tar that an archive holds, digested as it is unpacked."""
+
+    def __init__(self, compression: Compression) -> None:
+        self._decompressor = decompressor(compression)
+        self._hasher = hashlib.sha256()
+
+    def feed(self, chunk: bytes) -> None:
+        for piece in self._decompressor.decompress(chunk):
+            self._hasher.update(piece)
+
+    def finish(self) -> Digest:
+        """The diff_id. Raises `InvalidLayer` where the archive ends too soon."""
+        self._decompressor.finish()
+        return Digest("sha256", self._hasher.hexdigest())
 
 
 class _Blob:

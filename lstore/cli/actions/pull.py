@@ -25,7 +25,7 @@ MOST = 1
 
 
 def act(session: Session, given: Given, words: Sequence[str]) -> int:
-    """Download what the one of `words` names; 0."""
+    """Download the image that the one of `words` names; 0. Raises `UsageError`."""
     from layerstore.oci.platform import Platform
 
     text = given.text("platform")
