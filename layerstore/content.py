@@ -29,7 +29,7 @@ class Readable(Protocol):
 
 
 Opener = Callable[[int], AbstractContextManager[Readable]]
-"""Opens some content at a byte offset, so that who has a prefix already can ask for the rest."""
+"""Opens some content at a byte offset, so that whoever has a prefix already can ask for the rest."""
 
 
 class Source(Protocol):
@@ -43,7 +43,7 @@ class Source(Protocol):
         ...
 
     def fetch(self, descriptor: Descriptor, offset: int = 0) -> AbstractContextManager[Readable]:
-        """The content's bytes from `offset` on, unverified: who reads, verifies. Raises `NotFound`."""
+        """The content's bytes from `offset` on, unverified: whoever reads, verifies. Raises `NotFound`."""
         ...
 
 

@@ -83,7 +83,7 @@ def open_lock(path: str, *, create: bool = True) -> FileLock:
 
 
 def lock_directory(path: str) -> FileLock:
-    """The directory at `path` as a lock of its own, which is never in it. Raises `OSError`."""
+    """A lock on the directory `path` itself, which needs no lock file in it. Raises `OSError`."""
     return FileLock(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 

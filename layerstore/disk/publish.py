@@ -54,7 +54,7 @@ def move(source: str, destination: str) -> None:
 
 
 def temporary_name(directory: str, name: str) -> str:
-    """A path in `directory` that says it will be, or was, `name`, and that nobody else uses."""
+    """A path in `directory`, made of `TEMPORARY_PREFIX` and `name`, that nobody else uses."""
     return os.path.join(directory, f"{TEMPORARY_PREFIX}{name}.{os.urandom(4).hex()}")
 
 

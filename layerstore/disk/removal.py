@@ -28,9 +28,9 @@ def remove_others_with(remove: Callable[[str], None]) -> None:
 
 
 def set_aside(path: str) -> str:
-    """Take `path` out of sight at once, under a temporary name beside it, which comes back.
+    """Take `path` out of sight in one step: rename it to a temporary name beside it, which is returned.
 
-    So is removed what has to be there whole or not at all: set aside, then `remove_tree`.
+    What must be there whole or not at all is removed in this way: set aside first, then `remove_tree`.
     """
     aside = temporary_name(*os.path.split(path))
     os.rename(path, aside)

@@ -12,8 +12,8 @@ _ARG_START = 48
 def set_title(title: bytes) -> None:
     """Let the calling process be listed as `title`, as far as that fits, and with an empty environment.
 
-    For good: what the two areas held is gone. proc(5): cmdline, environ, and stat's fields 48 to 51. Who calls has no
-    use for ``environ`` any more, and shares the memory with nobody.
+    What the two areas held is lost. proc(5): cmdline, environ, and stat's fields 48 to 51. The caller must need
+    ``environ`` no more, and share the memory with nobody.
     """
     with open("/proc/self/stat", "rb") as stream:
         fields = stream.read().rpartition(b") ")[2].split()

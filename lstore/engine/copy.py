@@ -64,7 +64,7 @@ def copy(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Whom to tell how it goes, and who may end it."""
+    """Where the work reports its progress, and what may end it."""
 
     progress: Progress
     cancellation: Cancellation
