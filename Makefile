@@ -31,6 +31,7 @@ test: $(VENV)/.development  ## install what the tests need, then check, then run
 		PYTEST_DEBUG_TEMPROOT=$$scratch $(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
 
 bench: $(VENV)/.runtime  ## measure lstore beside other tools, and write docs/performance.md (ROUNDS=3)
+	$(BIN)/python -m compileall -q layerstore registry_client runner lstore  # as pip does where it installs
 	$(BIN)/python -m fixtures.bench --rounds $(or $(ROUNDS),3) --write
 
 FUZZ_SECONDS ?= 60
