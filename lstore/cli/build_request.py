@@ -12,6 +12,7 @@ from lstore.cli.quantities import parse_binary_size
 from lstore.cli.units import parse_size
 
 if TYPE_CHECKING:
+    from lstore.cli.flags import Given
     from lstore.engine.build.inputs import Inputs
     from lstore.engine.build.request import BuildRequest, Surroundings
 
@@ -49,6 +50,37 @@ class BuildOptions:
     provenance: str
     sbom: str
     attests: Sequence[str]
+
+    @classmethod
+    def of(cls, given: "Given") -> "BuildOptions":
+        """As the command line has them."""
+        return cls(
+            tags=given.texts("tags"),
+            target=given.text("target") or "",
+            arguments=given.texts("arguments"),
+            labels=given.texts("labels"),
+            annotations=given.texts("annotations"),
+            platforms=given.texts("platforms"),
+            contexts=given.texts("contexts"),
+            secrets=given.texts("secrets"),
+            ssh=given.texts("ssh"),
+            hosts=given.texts("hosts"),
+            network=given.text("network") or "default",
+            allowed=given.texts("allowed"),
+            memory=given.text("memory"),
+            cpus=given.text("cpus"),
+            shm_size=given.text("shm_size"),
+            ulimits=given.texts("ulimits"),
+            no_cache=given.is_on("no_cache"),
+            filters=given.texts("filters"),
+            cache_from=given.texts("cache_from"),
+            cache_to=given.texts("cache_to"),
+            pull=given.is_on("pull"),
+            is_squashed=given.is_on("is_squashed"),
+            provenance=given.text("provenance") or "",
+            sbom=given.text("sbom") or "",
+            attests=given.texts("attests"),
+        )
 
     def request(self, inputs: "Inputs", environment: Mapping[str, str]) -> "BuildRequest":
         """What the engine is asked for. Raises `UsageError`, `InvalidReference`, `InvalidPlatform`, `NotFound`."""

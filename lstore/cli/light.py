@@ -29,7 +29,7 @@ if TYPE_CHECKING:
             """Do it to `words`, as `given` says; the exit status."""
 
 
-_MIXED = ("images", "ps", "pull", "rmi")
+_MIXED = ("build", "images", "ps", "pull", "rmi")
 """Those whose options may stand behind words too."""
 VERBS = (*_MIXED, "exec", "run")
 _COMPLETION = "_LSTORE_COMPLETE"  # click's own variable

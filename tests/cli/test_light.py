@@ -16,7 +16,7 @@ from lstore.cli.light import VERBS
 
 ENVIRONMENT = {"LSTORE_ROOT": "/from/environment"}
 FLAGS = {verb: __import__(f"lstore.cli.actions.{verb}", fromlist=["FLAGS"]).FLAGS for verb in VERBS}
-WORDS = {"exec": "ab", "images": "a", "ps": "", "pull": "a", "rmi": "ab", "run": "ab"}
+WORDS = {"build": "a", "exec": "ab", "images": "a", "ps": "", "pull": "a", "rmi": "ab", "run": "ab"}
 VALUES = (
     "x",
     "a=b",
