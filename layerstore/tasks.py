@@ -6,7 +6,6 @@ layer stops the others within a chunk's time.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from queue import Queue
 from typing import Generic, TypeVar
 
@@ -63,44 +62,60 @@ def run_all(
     pending = list(calls)
     if len(pending) <= 1 or limit <= 1:
         return [call() for call in pending]
-    shared = cancellation or Cancellation()
-
-    def run(call: Callable[[], T]) -> T:
-        shared.check()  # the failed call's own thread may be here before the caller's wakes up
-        try:
-            return call()
-        except BaseException:
-            shared.cancel()
-            raise
-
-    with ThreadPoolExecutor(max_workers=min(limit, len(pending)), thread_name_prefix="lstore") as pool:
-        futures: list[Future[T]] = [pool.submit(run, call) for call in pending]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        except BaseException:
-            _abandon(shared, futures)
-            raise
-        if any(future.exception() is not None for future in done if not future.cancelled()):
-            _abandon(shared, futures)
-    return _results(futures)
+    crew = _Crew(pending, cancellation or Cancellation())
+    threads = [threading.Thread(target=crew.work, name="lstore") for _ in range(min(limit, len(pending)))]
+    started: list[threading.Thread] = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        for thread in started:
+            thread.join()
+    except BaseException:
+        crew.cancellation.cancel()
+        raise
+    finally:
+        for thread in started:
+            thread.join()
+    return crew.results()
 
 
-def _abandon(cancellation: Cancellation, futures: Iterable[Future[T]]) -> None:
-    cancellation.cancel()
-    for future in futures:
-        future.cancel()
+class _Crew(Generic[T]):
+    """Threads that take one of the `calls` after the other. (``concurrent.futures`` would cost an import of 5 ms.)"""
 
+    def __init__(self, calls: Sequence[Callable[[], T]], cancellation: Cancellation) -> None:
+        self.cancellation = cancellation
+        self._calls = calls
+        self._waiting = iter(enumerate(calls))
+        self._lock = threading.Lock()
+        self._results: dict[int, T] = {}
+        self._failures: dict[int, BaseException] = {}
 
-def _results(futures: Sequence[Future[T]]) -> list[T]:
-    """All results, or the first failure that is more than a sibling's cancellation."""
-    failures = [future.exception() for future in futures if not future.cancelled()]
-    reasons = [failure for failure in failures if failure is not None]
-    for reason in reasons:
-        if not isinstance(reason, Cancelled):
-            raise reason
-    if reasons:
-        raise reasons[0]
-    return [future.result() for future in futures]
+    def work(self) -> None:
+        """What each thread does, until no call is left or one has failed."""
+        while (task := self._next()) is not None:
+            position, call = task
+            try:
+                self.cancellation.check()
+                self._results[position] = call()
+            except BaseException as failure:
+                self._failures[position] = failure
+                self.cancellation.cancel()
+                return
+
+    def results(self) -> list[T]:
+        """All results, or the first failure that is more than a sibling's cancellation."""
+        failures = [self._failures[position] for position in sorted(self._failures)]
+        for failure in failures:
+            if not isinstance(failure, Cancelled):
+                raise failure
+        if failures:
+            raise failures[0]
+        return [self._results[position] for position in range(len(self._calls))]
+
+    def _next(self) -> tuple[int, Callable[[], T]] | None:
+        with self._lock:
+            return next(self._waiting, None)
 
 
 class Conveyor(Generic[T]):

@@ -1,5 +1,9 @@
 """Tasks: bounded, in order, and the first failure stops the rest."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -112,6 +116,32 @@ def test_after_a_cancellation_from_outside_no_call_starts() -> None:
         run_all([partial(started.append, each) for each in range(9)], limit=2, cancellation=cancellation)
 
     assert started == []
+
+
+def test_an_interrupt_stops_what_is_under_way() -> None:
+    cancellation = Cancellation()
+    stopped: list[str] = []
+    meeting = threading.Barrier(2)
+
+    def endless(name: str) -> None:
+        if meeting.wait(30) == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        while not cancellation.is_set:
+            pass
+        stopped.append(name)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([partial(endless, each) for each in "ab"], limit=2, cancellation=cancellation)
+
+    assert sorted(stopped) == ["a", "b"]
+
+
+def test_tasks_cost_no_import_of_logging() -> None:
+    code = "import sys, layerstore.tasks; print(sorted({'logging', 'concurrent.futures'} & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
 
 
 def test_cancelled_slips_through_handlers_of_exceptions() -> None:
