@@ -134,7 +134,7 @@ def _declare(arg: Arg, before: StageState, graph: StageGraph, arguments: BuildAr
         if value is None and declaration.default is not None:
             try:
                 expansion = lexer.expand(declaration.default, variables)
-            except InvalidInput as error:
+            except (InvalidInput, LimitExceeded) as error:
                 raise arg.origin.error(error.message) from error
             value = expansion.text
             undefined |= expansion.unmatched

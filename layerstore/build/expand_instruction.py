@@ -26,7 +26,7 @@ from layerstore.build.interpret_transfer import is_mode
 from layerstore.build.mount import parse_mount
 from layerstore.build.source_kind import SourceKind, source_kind
 from layerstore.dataclass import replace
-from layerstore.errors import InvalidInput
+from layerstore.errors import InvalidInput, LimitExceeded
 from layerstore.oci.digest import Digest
 
 _COMMIT: Final = re.compile(r"[0-9a-fA-F]{7,64}\Z")
@@ -51,7 +51,7 @@ def expand_instruction(
     expander = _Expander(ShellLexer(escape), variables, workdir)
     try:
         done = expander.expand(instruction)
-    except InvalidInput as error:
+    except (InvalidInput, LimitExceeded) as error:
         raise instruction.origin.error(error.message) from error
     return Expanded(done, frozenset(expander.unmatched))
 

@@ -103,7 +103,7 @@ CASES = {
     "run-whiteouts-of-copies": f"{BUSYBOX}COPY sub /s\nRUN rm /s/one && mv /s/two /s/deep/two && rmdir /home",
     "run-times": f"{BUSYBOX}RUN touch -d '2001-02-03 04:05:06' /old && stat -c %Y /old > /seen",
     "shell-commands": f'{BUSYBOX}ENTRYPOINT exec "$0"\nCMD run it',
-    "environment-forms": f'{BUSYBOX}ENV A=1 B="two words" C=\'$A\' D=${{A:-x}}\nENV old style\nRUN env|grep "^[A-D]=">/e',
+    "environment-forms": f'{BUSYBOX}ENV A=1 B="x y" C=\'$A\' D=${{A:-x}}\nENV old style\nRUN env|grep "^[A-D]=">/e',
     "labels-and-volumes": f'{BUSYBOX}LABEL a=1 "b c"=2 d="e\\\nf"\nVOLUME ["/v", "/w x"]\nEXPOSE 80 53/udp',
 }  # fmt: skip
 BUILDAHS = frozenset({"etc/hosts", "etc/resolv.conf", "etc/hostname", "run", "run/secrets"})

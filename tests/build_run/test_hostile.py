@@ -3,9 +3,11 @@
 import hashlib
 import io
 import os
+import re
+import socket
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -118,6 +120,225 @@ def test_a_mount_target_behind_a_symlink_stays_inside_the_root(builder: Builder,
     assert canary.read_text() == CANARY
     assert sorted(os.listdir(canary.parent)) == ["canary"]
     assert len(builder.layers(image)) == 2
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        "type=cache,target=/mnt/sub",
+        "type=cache,id=../../../../../canary,target=/mnt/../mnt/sub",
+        "type=tmpfs,target=../../../mnt/sub",
+        "type=bind,from=busybox,source=bin,target=/mnt/sub,rw",
+        "type=bind,from=busybox,source=bin/busybox,target=/mnt/canary,rw",
+        "type=bind,source=Dockerfile,target=/mnt/canary,rw",
+        "type=secret,id=s,target=/mnt/canary",
+        "type=secret,id=s,target=/up/canary",
+        "type=ssh,target=/mnt/agent",
+    ],
+)
+def test_no_mount_s_target_leads_out_of_the_root(builder: Builder, canary: Path, mount: str) -> None:
+    """CVE-2024-23652 and its like: /mnt is a symlink to where the canary is, /up one that climbs."""
+    climbing = "../" * 30 + str(canary.parent)[1:]
+    text = (
+        f"FROM busybox\nRUN rmdir /mnt 2> /dev/null; ln -s {canary.parent} /mnt && ln -s {climbing} /up\n"
+        f"RUN --mount={mount} (rm -rf {canary.parent}/*; echo lost > {canary}; echo lost > /mnt/canary) 2> /s; true\n"
+    )
+    flags = ("--secret", f"id=s,src={canary}", "--ssh", f"default={canary.parent}/agent")
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(f"{canary.parent}/agent")
+
+        result = builder.build(builder.context(text), *flags, quiet=False)
+
+    assert result.status == 0, result.errors
+    assert canary.read_text() == CANARY
+    assert sorted(os.listdir(canary.parent)) == ["agent", "canary"]
+    mounts = builder.root / "build-cache" / "mounts"
+    assert all(len(path.name) == 64 for path in mounts.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("of", "step", "source"),
+    [
+        *(("context", "COPY", source) for source in ("link/canary", "up/canary", "d/../link/canary")),
+        *(("context", "RUN", source) for source in ("link/canary", "link")),
+        ("named", "COPY", "link/canary"),
+        ("named", "RUN", "up/canary"),
+        *(("stage", "COPY", source) for source in ("link/canary", "link")),
+        ("stage", "RUN", "up/canary"),
+    ],
+)
+def test_no_source_leads_out_of_where_it_is_from(
+    builder: Builder, canary: Path, of: str, step: str, source: str
+) -> None:
+    links = {"link": str(canary.parent), "up": "../" * 30 + str(canary.parent)[1:]}
+    origin = {"context": "", "named": "from=named", "stage": "from=evil"}[of]
+    made = " && ".join(f"ln -s {target} /{name}" for name, target in links.items())
+    mount = f"--mount=type=bind,target=/mnt,rw,source={source}" + (f",{origin}" if origin else "")
+    steps = {
+        "COPY": f"COPY {f'--{origin}' if origin else ''} {source} /got",
+        "RUN": f"RUN {mount} cat /mnt/*; echo lost > /mnt/canary",
+    }
+    stages = f"FROM busybox AS evil\nRUN {made}\n" if of == "stage" else ""
+    context = builder.context(f"{stages}FROM busybox\n{steps[step]}", {"d/x": ""})
+    for name, target in links.items():
+        (context / name).symlink_to(target)
+
+    result = builder.build(context, "--build-context", f"named={context}", quiet=False)
+
+    assert CANARY.strip() not in result.errors
+    assert result.status != 0, result.errors
+    assert re.search(r"lstore: Dockerfile:\d:1: cannot copy", result.errors)
+    assert canary.read_text() == CANARY
+
+
+def members(*given: tuple[str, bytes, str]) -> bytes:
+    """A tar of members by name, type, and link or content."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, kind, detail in given:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, detail
+            data = detail.encode() if kind == tarfile.REGTYPE else b""
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        lambda place: members(("../../../../../.." + place + "/canary", tarfile.REGTYPE, "lost")),
+        lambda place: members((place + "/canary", tarfile.REGTYPE, "lost")),
+        lambda place: members(("l", tarfile.SYMTYPE, place), ("l/canary", tarfile.REGTYPE, "lost")),
+        lambda place: members(("l", tarfile.LNKTYPE, place + "/canary"), ("l", tarfile.REGTYPE, "lost")),
+        lambda place: members(("l", tarfile.LNKTYPE, "../../../../../.." + place + "/canary")),
+        lambda place: members((".", tarfile.SYMTYPE, place), ("canary", tarfile.REGTYPE, "lost")),
+    ],
+    ids=["climbing", "absolute", "through a link", "hardlink", "climbing hardlink", "the root a link"],
+)
+def test_an_archive_that_add_unpacks_stays_inside(
+    builder: Builder, canary: Path, archive: Callable[[str], bytes], tmp_path: Path
+) -> None:
+    context = builder.context("FROM busybox\nADD a.tar /d/\nRUN true", {"a.tar": archive(str(canary.parent))})
+
+    result = builder.build(context, "-o", f"type=local,dest={tmp_path}/files")
+
+    assert canary.read_text() == CANARY
+    assert set(os.listdir(canary.parent)) <= {"canary", "files"}
+    if result.status == 0:
+        assert all(
+            hashlib.sha256(CANARY.encode()).hexdigest() != facts[4]
+            for facts in builder.tree(result.id).values()
+        )
+    else:
+        assert "bug" not in result.errors
+    assert builder.call("fsck").returncode == 0
+
+
+def test_links_in_a_result_lead_no_file_out_of_its_directory(
+    builder: Builder, canary: Path, tmp_path: Path
+) -> None:
+    text = f"FROM busybox\nRUN ln -s {canary.parent} /l && ln -s {canary} /f\nCOPY x /l/canary\nCOPY x /f\nCOPY x /y"
+
+    result = builder.build(builder.context(text, {"x": "lost"}), "-o", f"type=local,dest={tmp_path}/files")
+
+    assert result.status == 0, result.errors
+    assert canary.read_text() == CANARY
+    assert (tmp_path / "files" / "y").read_text() == "lost"
+    assert (tmp_path / "files" / str(canary)[1:]).read_text() == "lost"
+
+
+@pytest.mark.parametrize("name", [".dockerignore", "Dockerfile.dockerignore"])
+def test_an_ignore_file_is_no_link(builder: Builder, canary: Path, name: str) -> None:
+    context = builder.context("FROM scratch\nCOPY . /", {"x": "x"})
+    (context / name).symlink_to(canary)
+
+    refused(builder, "", name, context=context)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("ENV A=aaaaaaaa\n" + "ENV A=$A$A\n" * 40, ("Dockerfile:", "expand variables to more than")),
+        ("ARG A=" + "a" * 64 + "\nENV B=${A//a/$A}\nENV C=${B//a/$B}\n" * 3, ("Dockerfile:", "more than")),
+        ("ENV A=" + "${B:-" * 99 + "}" * 99, ("Dockerfile:2:", "inside each other")),
+        ("COPY " + " ".join(f"<<E{n}" for n in range(2000)) + " /x/", ("Dockerfile:2:", "heredocs")),
+        ("RUN <<E\nnever ended", ("Dockerfile:2:", "E")),
+        ("COPY [a-[b- /x", ("Dockerfile:2:",)),
+        ("CMD a\0b", ("NUL",)),
+        ("ENV a=1\n" * 5000, ("Dockerfile", "4096")),
+    ],
+    ids=[
+        "doubling",
+        "replacing",
+        "nesting",
+        "heredocs",
+        "an open heredoc",
+        "a bad pattern",
+        "NUL",
+        "instructions",
+    ],
+)
+def test_a_dockerfile_that_wants_too_much_is_refused(
+    builder: Builder, lines: str, words: tuple[str, ...]
+) -> None:
+    refused(builder, f"FROM scratch\n{lines}", *words)
+
+
+@pytest.mark.parametrize("pattern", ["a*" * 40 + "b", "**/" * 40 + "b", "?*" * 40 + "b", "[a-z]*" * 30 + "b"])
+def test_no_pattern_takes_forever(builder: Builder, pattern: str) -> None:
+    context = builder.context(
+        f"FROM scratch\nCOPY d {pattern} /x/", {"d/" + "a" * 200: "", ".dockerignore": pattern}
+    )
+
+    result = builder.build(context)
+
+    assert result.status == 0, result.errors
+
+
+@pytest.mark.parametrize("where", ["file://{0}", "ftp://127.0.0.1{0}", "http://127.0.0.1:{1}{0}"])
+def test_add_fetches_nothing_of_the_host_s(builder: Builder, canary: Path, where: str) -> None:
+    class Redirecting(_Handler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"file://{canary}")
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+
+        result = builder.build(
+            builder.context(f"FROM scratch\nADD {where.format(canary, server.server_address[1])} /x")
+        )
+
+        server.shutdown()
+        thread.join()
+
+    assert result.status != 0
+    assert "bug" not in result.errors
+    assert CANARY.strip() not in result.errors
+
+
+def test_a_cache_from_elsewhere_is_taken_as_it_was_put_or_not_at_all(
+    builder: Builder, lonely_builder: Builder, tmp_path: Path
+) -> None:
+    context = builder.context("FROM busybox\nRUN echo right > /seen")
+    assert builder.build(context, "--cache-to", f"type=local,dest={tmp_path}/cache").status == 0
+    blobs = [
+        path
+        for path in (tmp_path / "cache" / "blobs" / "sha256").iterdir()
+        if b"right\n" in path.read_bytes()
+    ]
+    for path in blobs:
+        path.write_bytes(path.read_bytes().replace(b"right\n", b"wrong\n"))
+
+    result = lonely_builder.build(context, "--cache-from", f"type=local,src={tmp_path}/cache")
+
+    assert blobs
+    assert "bug" not in result.errors
+    assert result.status != 0 or lonely_builder.read(result.id, "/seen") == "right\n"
+    assert lonely_builder.call("fsck").returncode == 0
 
 
 def test_a_working_directory_leads_to_no_descriptor_of_ours(builder: Builder) -> None:
