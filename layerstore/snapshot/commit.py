@@ -6,7 +6,7 @@ twice. The layer's blob is its tar itself, uncompressed, and a second name of th
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -28,6 +28,7 @@ from layerstore.tasks import Conveyor
 
 _BATCH: Final = 512 << 10
 _WAITING_BATCHES: Final = 4
+_MANY: Final = 128
 
 Restore = Callable[[Entry], Entry]
 """Makes of an entry that was copied up what it was before."""
@@ -100,7 +101,7 @@ def _write(changes: Iterable[Member], layer: str, clamp: int | None) -> NewLayer
         sink = _Sink(tar)
         stack.callback(sink.abandon)
         batch, batched = [], 0
-        for piece in pieces(changes, clamp):
+        for piece in pieces(sink.counted(changes), clamp):
             batch.append(piece)
             batched += len(piece)
             if batched >= _BATCH:
@@ -113,18 +114,27 @@ def _write(changes: Iterable[Member], layer: str, clamp: int | None) -> NewLayer
 
 
 class _Sink:
-    """Passes batches on: to the tar itself at first, to a thread of its own once the layer has become large."""
+    """Passes batches on: to the tar itself at first, to a thread of its own once the layer has become large.
+
+    So it is also by many files in its first batches: their index then takes longer than starting a process for it.
+    """
 
     def __init__(self, tar: TarWriter) -> None:
         self._tar = tar
+        self._members = 0
         self._conveyor: Conveyor[list[bytes]] | None = None
+
+    def counted(self, changes: Iterable[Member]) -> Iterator[Member]:
+        """`changes`, as they are taken."""
+        for self._members, change in enumerate(changes, 1):
+            yield change
 
     def put(self, batch: list[bytes]) -> None:
         if self._conveyor is not None:
             self._conveyor.put(batch)
             return
         self._tar.append(batch)
-        if self._tar.size >= LARGE:
+        if self._tar.size >= LARGE or (self._members >= _MANY and self._tar.size >= _BATCH):
             self._tar.start_indexer()
             self._conveyor = Conveyor(self._tar.append, depth=_WAITING_BATCHES)
 

@@ -60,9 +60,12 @@ def test_a_layer_is_the_tar_that_its_members_pack_to(made: Path) -> None:
     assert verify_layer(expected.diff_id, str(made / "layer"))
 
 
-def test_a_large_layer_is_indexed_while_it_is_written_to_the_same_bytes(tmp_path: Path) -> None:
-    content = os.urandom(LARGE)
-    entries = [Entry(b"f%d" % number, Kind.REGULAR, 0o644, size=len(content)) for number in range(3)]
+@pytest.mark.parametrize(("count", "size"), [(3, LARGE), (1500, 700)], ids=["large files", "many files"])
+def test_a_large_layer_is_indexed_while_it_is_written_to_the_same_bytes(
+    tmp_path: Path, count: int, size: int
+) -> None:
+    content = os.urandom(size)
+    entries = [Entry(b"f%d" % number, Kind.REGULAR, 0o644, size=size) for number in range(count)]
     (tmp_path / "made").mkdir()
 
     layer = write_layer((Member(each, partial(read, content)) for each in entries), str(tmp_path / "made"))
