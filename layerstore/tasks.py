@@ -62,29 +62,34 @@ def run_all(
     pending = list(calls)
     if len(pending) <= 1 or limit <= 1:
         return [call() for call in pending]
-    crew = _Crew(pending, cancellation or Cancellation())
-    threads = [threading.Thread(target=crew.work, name="lstore") for _ in range(min(limit, len(pending)))]
-    started: list[threading.Thread] = []
+    crew = _Crew(pending, min(limit, len(pending)), cancellation or Cancellation())
+    threads = [threading.Thread(target=crew.work, name="lstore") for _ in range(crew.size)]
     try:
         for thread in threads:
             thread.start()
-            started.append(thread)
-        for thread in started:
-            thread.join()
+        crew.ended.wait()  # and not in `join`: Python 3.11's takes a thread for ended if a signal interrupts it
     except BaseException:
-        crew.cancellation.cancel()
+        crew.cancellation.cancel()  # a thread that does not run yet will see it before its first call
         raise
     finally:
-        for thread in started:
-            thread.join()
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
     return crew.results()
 
 
 class _Crew(Generic[T]):
-    """Threads that take one of the `calls` after the other. (``concurrent.futures`` would cost an import of 5 ms.)"""
+    """`size` threads that take one of the `calls` after the other.
 
-    def __init__(self, calls: Sequence[Callable[[], T]], cancellation: Cancellation) -> None:
+    ``concurrent.futures`` does this too, and costs every command an import of 5 ms.
+    """
+
+    def __init__(self, calls: Sequence[Callable[[], T]], size: int, cancellation: Cancellation) -> None:
         self.cancellation = cancellation
+        self.size = size
+        self.ended = threading.Event()
+        """Set once all threads have ended."""
+        self._busy = size
         self._calls = calls
         self._waiting = iter(enumerate(calls))
         self._lock = threading.Lock()
@@ -93,15 +98,11 @@ class _Crew(Generic[T]):
 
     def work(self) -> None:
         """What each thread does, until no call is left or one has failed."""
-        while (task := self._next()) is not None:
-            position, call = task
-            try:
-                self.cancellation.check()
-                self._results[position] = call()
-            except BaseException as failure:
-                self._failures[position] = failure
-                self.cancellation.cancel()
-                return
+        self._take_calls()
+        with self._lock:
+            self._busy -= 1
+            if not self._busy:
+                self.ended.set()
 
     def results(self) -> list[T]:
         """All results, or the first failure that is more than a sibling's cancellation."""
@@ -112,6 +113,17 @@ class _Crew(Generic[T]):
         if failures:
             raise failures[0]
         return [self._results[position] for position in range(len(self._calls))]
+
+    def _take_calls(self) -> None:
+        while (task := self._next()) is not None:
+            position, call = task
+            try:
+                self.cancellation.check()
+                self._results[position] = call()
+            except BaseException as failure:
+                self._failures[position] = failure
+                self.cancellation.cancel()
+                return
 
     def _next(self) -> tuple[int, Callable[[], T]] | None:
         with self._lock:
