@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.builds import REPOSITORY, Builder
+from fixtures.builds import Builder
+from fixtures.command import REPOSITORY
 from fixtures.images.debian_base import make_base, python_version
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.package("mmdebstrap")]

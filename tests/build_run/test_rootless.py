@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 import pytest
 
-from fixtures.builds import REPOSITORY, Builder
+from fixtures.builds import Builder
+from fixtures.command import REPOSITORY
 from fixtures.images.entries import directory, file
 from fixtures.images.layout import ImageBuilder, Layer, layer
 from fixtures.images.publish import publish

@@ -11,57 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import pytest
 
+from fixtures.command import CommandLine
 from runner.watch import Watch
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = Path(click.__file__).resolve().parents[1]
 PATIENCE = 60
 SOON = 15  # less than the defaults of health checks take
 
 
-class Lstore:
-    """One store; `prefix` starts what follows it, to run as somebody else, `python` being the interpreter."""
+class Lstore(CommandLine):
+    """The command line over one store, and what the store has of containers."""
 
     def __init__(self, root: Path, prefix: Sequence[str] = (), python: str = sys.executable) -> None:
-        self.root = root
-        self.prefix = tuple(prefix)
-        self.python = python
-
-    def command(self, *arguments: str) -> list[str]:
-        return [*self.prefix, self.python, "-m", "lstore", "--root", str(self.root), *arguments]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
-        home = str(self.root.parent)
-        return {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": home,
-            "PYTHONPATH": f"{REPOSITORY}:{PACKAGES}",
-            **coverage,
-        }
-
-    def call(self, *arguments: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[str]":
-        """Run to the end, whatever comes of it."""
-        done = subprocess.run(
-            self.command(*arguments),
-            input=stdin,
-            capture_output=True,
-            check=False,
-            env=self.environment,
-            timeout=PATIENCE,
-        )
-        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
-
-    def __call__(self, *arguments: str, stdin: bytes = b"") -> str:
-        """What it prints, without the last newline; it must succeed."""
-        done = self.call(*arguments, stdin=stdin)
-        assert done.returncode == 0, (arguments, done.returncode, done.stderr)
-        return done.stdout.removesuffix("\n")
+        super().__init__(root, prefix, python)
+        self.variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def bytes(self, *arguments: str) -> bytes:
         """What it writes; it must succeed."""

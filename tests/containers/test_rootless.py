@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.containers.conftest import REPOSITORY, Lstore
+from fixtures.command import REPOSITORY
+from tests.containers.conftest import Lstore
 
 pytestmark = pytest.mark.root  # to become that user
 
