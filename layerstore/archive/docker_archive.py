@@ -2,7 +2,7 @@
 
 github.com/moby/docker-image-spec, v1.2.md, "Combined Image JSON + Filesystem Changeset Format". Each image
 gets an OCI manifest made for it. The configuration stays as it is, and with it the image ID. A layer that
-is a plain tar goes by its diff_id, which whoever reads it verifies; only a compressed one is hashed here.
+is a plain tar goes by its diff_id, which whoever reads it verifies; only a compressed one is digested here.
 """
 
 import hashlib
@@ -126,7 +126,7 @@ class _Reader:
         if compression == "none":
             layer = Descriptor(mediatype.OCI_LAYER, diff_id, member.size)
         else:
-            layer = self._compressed.get(member) or self._hashed(member, mediatype.oci_layer(compression))
+            layer = self._compressed.get(member) or self._digested(member, mediatype.oci_layer(compression))
             self._compressed[member] = layer
         self.blobs.setdefault(layer.digest, member)
         return layer
@@ -138,7 +138,7 @@ class _Reader:
             except UnsupportedContent as error:
                 raise UnsupportedContent(f"{shown(member.name)}: {error.message}") from error
 
-    def _hashed(self, member: Member, media_type: str) -> Descriptor:
+    def _digested(self, member: Member, media_type: str) -> Descriptor:
         hasher = hashlib.sha256()
         with self._members.opened(member) as stream:
             while data := stream.read(CHUNK):

@@ -201,9 +201,8 @@ def _layer_items(number: int, account: LayerAccount, dead: set[int]) -> Iterator
         if entry is None:
             raise AssertionError("a change of nothing into nothing is none")
         letter = Change(path, before, after).letter
-        is_counted = (
-            after is None or id(entry) in uncounted
-        )  # else a further name of a file, or a lower layer's
+        # What is not counted is another name of a file, or a lower layer's.
+        is_counted = after is None or id(entry) in uncounted
         uncounted.discard(id(entry))
         size = stored_size(entry) if is_counted and entry.kind is Kind.REGULAR else 0
         yield Item(path, entry, size, number, letter, after is not None and id(entry) in dead)
