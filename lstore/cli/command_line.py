@@ -28,6 +28,8 @@ def invoke(arguments: Sequence[str], session: Session) -> int:
         raise usage_error(error) from error
     except click.Abort as error:
         raise KeyboardInterrupt from error
+    except SystemExit as done:  # completion, which click ends itself
+        status = done.code
     return status if isinstance(status, int) else 0
 
 

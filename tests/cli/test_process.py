@@ -175,7 +175,7 @@ def test_names_of_images_are_completed(environment: dict[str, str], tmp_path: Pa
 
     result = subprocess.run(COMMAND, capture_output=True, text=True, env=environment | asked, check=False)
 
-    assert result.stdout == "plain,mine:1\n"
+    assert (result.returncode, result.stdout, result.stderr) == (0, "plain,mine:1\n", "")
     assert not (tmp_path / "other").exists()
 
 
