@@ -1,8 +1,8 @@
 """Frozen values for the path that starts a process, where importing ``dataclasses`` costs too much.
 
 `Value` gives what ``@dataclass(frozen=True)`` gives (fields from annotations, defaults, equality, hash, repr,
-immutability) in few lines and no import: design.md promise 8, with the costs in its table. Everywhere else a
-dataclass is the right tool: `layerstore.dataclass` in what a cached build imports, or the standard library's.
+immutability) in few lines and no import. Everywhere else a dataclass is the right tool: `layerstore.dataclass` in
+what a cached build imports, or the standard library's.
 """
 
 from __future__ import annotations

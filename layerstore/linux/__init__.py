@@ -2,8 +2,8 @@
 
 The only user of ctypes. A failure is an ``OSError`` that carries the call's name and the path. Numbers are
 those of x86-64 and arm64. Everything here is on the path that starts a process, so nothing imports
-``dataclasses``, ``typing`` or ``socket`` at run time (design.md promise 8), and each part is loaded when it is first
-used: half of the commands need none, and ctypes is a fifth of a launcher's imports.
+``dataclasses``, ``typing`` or ``socket`` at run time, and each part is loaded when it is first used: half of the
+commands need none, and ctypes is a fifth of a launcher's imports.
 """
 
 from __future__ import annotations

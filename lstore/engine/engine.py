@@ -1,7 +1,7 @@
 """The composition root: settings → store, snapshotter, registry client. What `lstore.open` gives.
 
 Verbs live in modules of their own and take the parts they need; an `Engine` holds the parts. Nothing
-heavy is imported before it is needed (design.md, promise 8).
+heavy is imported before it is needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""threats.md, "Applying and loading archives": layers that reach outside or break readers, through every door.
+"""docs/security.md, "Applying and loading archives": layers that reach outside or break readers, through every door.
 
 Each attack is refused by one typed error, always the same, or applied without harm: which of them, is written
 here. Whatever happened, what lies outside is untouched, and the store keeps its promises.

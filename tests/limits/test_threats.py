@@ -1,4 +1,4 @@
-"""Attacks on what is handed to a container, each with a canary that must not be reached (threats.md, "Running")."""
+"""Attacks on what is handed to a container, each with a canary that must not be reached (docs/isolation.md)."""
 
 import os
 from collections.abc import Callable
