@@ -1,4 +1,4 @@
-"""docs/security.md: archive members and documents that are not what they ought to be, through each door that reads them."""
+"""docs/security.md: members and documents that are not what they ought to be, through each door that reads them."""
 
 import io
 import os

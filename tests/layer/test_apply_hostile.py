@@ -1,4 +1,4 @@
-"""docs/security.md, "Applying and loading archives", through `layerstore.layer.apply`: what is outside stays as it is."""
+"""docs/security.md, "Applying and loading archives", through `layerstore.layer.apply`: the outside stays as it is."""
 
 import os
 from collections.abc import Callable, Iterator
