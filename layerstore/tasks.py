@@ -11,6 +11,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_LOOK_AGAIN = 0.5
+"""Seconds after which an interrupt is seen that came just before a wait: Python would see it after the wait."""
+
 
 class Cancelled(BaseException):
     """A sibling task failed; this one stops. Not an error of its own, so never an ``Exception``."""
@@ -67,7 +70,7 @@ def run_all(
     try:
         for thread in threads:
             thread.start()
-        crew.ended.wait()  # and not in `join`: Python 3.11's takes a thread for ended if a signal interrupts it
+        crew.wait()
     except BaseException:
         crew.cancellation.cancel()  # a thread that does not run yet will see it before its first call
         raise
@@ -87,8 +90,7 @@ class _Crew(Generic[T]):
     def __init__(self, calls: Sequence[Callable[[], T]], size: int, cancellation: Cancellation) -> None:
         self.cancellation = cancellation
         self.size = size
-        self.ended = threading.Event()
-        """Set once all threads have ended."""
+        self._ended = threading.Event()
         self._busy = size
         self._calls = calls
         self._waiting = iter(enumerate(calls))
@@ -102,7 +104,12 @@ class _Crew(Generic[T]):
         with self._lock:
             self._busy -= 1
             if not self._busy:
-                self.ended.set()
+                self._ended.set()
+
+    def wait(self) -> None:
+        """Return once all threads have ended. (`join` of Python 3.11 returns too early once it was interrupted.)"""
+        while not self._ended.wait(_LOOK_AGAIN):
+            pass
 
     def results(self) -> list[T]:
         """All results, or the first failure that is more than a sibling's cancellation."""
