@@ -3,13 +3,12 @@
 import random
 import time
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from layerstore.errors import NotFound, RegistryError, Unauthorized
 from layerstore.oci.reference import Reference
 from layerstore.progress import SILENT, Progress
 from layerstore.tasks import Cancellation
-from registry_client import search
 from registry_client.authority import Authority
 from registry_client.certificates import Trust, directories, trust_for
 from registry_client.credentials import Credentials
@@ -21,10 +20,12 @@ from registry_client.repository import Candidates, Repository, Sites, no_candida
 from registry_client.retry import Pace, RetryPolicy
 from registry_client.schemes import Schemes
 from registry_client.scope import CATALOG, PULL
-from registry_client.search import Found
 from registry_client.settings import Settings
 from registry_client.site import Site, Wire
 from registry_client.transport import RequestsTransport
+
+if TYPE_CHECKING:
+    from registry_client.search import Found
 
 
 class Client:
@@ -109,8 +110,10 @@ class Client:
                 raise RegistryError(f"{registry} is no registry: it answered 404 to /v2/", status=404)
             site.expect_success(response, site.asked(registry, "ask"))
 
-    def search(self, registry: str, term: str, *, limit: int = 25) -> tuple[Found, ...]:
+    def search(self, registry: str, term: str, *, limit: int = 25) -> "tuple[Found, ...]":
         """At most `limit` repositories of `registry` for `term`, by its search or else its catalogue."""
+        from registry_client import search  # noqa: PLC0415 - every pull imports this module
+
         site = Site(search_host(registry, self._settings), "", frozenset(), self._wire)
         try:
             return search.search(site, term, limit=limit)
@@ -132,7 +135,9 @@ class Client:
         exchange = Exchange(self._transport, authority, self._pace, self._progress)
         return Wire(exchange, Schemes(exchange))
 
-    def _search_catalogue(self, registry: str, term: str, limit: int) -> tuple[Found, ...]:
+    def _search_catalogue(self, registry: str, term: str, limit: int) -> "tuple[Found, ...]":
+        from registry_client import search  # noqa: PLC0415 - every pull imports this module
+
         site = Site(origin_host(registry, self._settings), "", frozenset({CATALOG}), self._wire)
         try:
             return search.search_catalogue(site, term, limit=limit)

@@ -1,7 +1,6 @@
 """How registries are spoken to: lstore's own configuration over docker's, with the user's credentials."""
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -49,6 +48,10 @@ def read_settings(config: str | None, environment: Mapping[str, str]) -> Setting
 
 def _read_toml(path: str, *, must_exist: bool) -> Settings:
     raw = _read(path, must_exist=must_exist)
+    if not raw:
+        return Settings()
+    import tomllib  # most have no such file, and every pull would import it
+
     try:
         return from_toml(tomllib.loads(raw.decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
