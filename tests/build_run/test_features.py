@@ -76,6 +76,17 @@ def test_steps_wait_for_no_disk(builder: Builder) -> None:
     assert builder.read(image, "root-mount").rstrip().endswith("volatile")
 
 
+@pytest.mark.parametrize("ending", ["true", "false"])
+def test_nothing_of_steps_is_left_when_a_build_ends(lonely_builder: Builder, ending: str) -> None:
+    text = f"FROM busybox\nRUN mkdir /many && cd /many && touch $(seq 500)\nRUN rm -r /many\nRUN {ending}"
+
+    result = lonely_builder.build(lonely_builder.context(text))
+
+    assert (result.status == 0) is (ending == "true")
+    places = [lonely_builder.root / "build-cache" / "steps", lonely_builder.root / "snapshots" / "active"]
+    assert [list(place.iterdir()) for place in places] == [[], []]
+
+
 def test_run_mounts_show_what_they_say_and_leave_nothing(builder: Builder) -> None:
     text = """
         FROM busybox AS other

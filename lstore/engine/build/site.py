@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layerstore.build.root_tree import RootTree
     from layerstore.snapshot.commit import NewLayer
     from layerstore.snapshot.snapshotter import Snapshotter
-    from lstore.engine.build.workers import Work, Workers
+    from lstore.engine.build.workers import Call, Work, Workers
     from lstore.engine.engine import Engine
 
 _STEP = "build-"
@@ -49,6 +49,7 @@ class Site:
         self.cache = BuildCache(engine.store.layout)
         self._opened = opened
         self._workers: Workers | None = None
+        self._removals: list[tuple[Call, FileLock]] = []
         self._mutex = threading.Lock()
         self._stacks: StackHold | None = None
         self._trees: dict[tuple[Digest, ...], RootTree] = {}
@@ -65,6 +66,7 @@ class Site:
             self.cache.create()
             sweep(self.engine)
             self._workers = self._opened.enter_context(opened_workers())
+            self._opened.callback(self._finish_removals)
 
     @cached_property
     def snapshotter(self) -> "Snapshotter":
@@ -107,7 +109,7 @@ class Site:
 
     @contextmanager
     def workplace(self) -> Iterator[Workplace]:
-        """A place for one step, gone at the end of the block. Raises `StorageError`."""
+        """A place for one step, gone soon after the block, and before the build ends. Raises `StorageError`."""
         try:
             path, lock = _make_step(self.cache.steps)
             place = Workplace(_STEP + os.path.basename(path), f"{path}/state", f"{path}/made")
@@ -118,18 +120,27 @@ class Site:
         try:
             yield place
         finally:
-            self._clear(path)
-            lock.close()
+            self._clear(path, lock)
 
-    def _clear(self, path: str) -> None:
+    def _clear(self, path: str, lock: FileLock) -> None:
+        """Remove the place of a step, beside the next one where it ran a command, and then let its lock go."""
         _end(path)
-        if os.geteuid() == 0 or self._workers is None:
+        active = os.path.join(self.engine.store.layout.snapshots, "active", _STEP + os.path.basename(path))
+        if self._workers is None or (os.geteuid() == 0 and not os.path.isdir(active)):
             _remove(self.engine, path)
+            lock.close()
             return
         from lstore.engine.build.step_work import RemoveWork
 
-        active = os.path.join(self.engine.store.layout.snapshots, "active", _STEP + os.path.basename(path))
-        self._workers.perform(RemoveWork((active, path)), _ignore, Cancellation())
+        call = self._workers.begin(RemoveWork((active, path)))
+        with self._mutex:
+            self._removals.append((call, lock))
+
+    def _finish_removals(self) -> None:
+        with ExitStack() as last:
+            for call, lock in self._removals:
+                last.callback(lock.close)
+                last.callback(call.finish, _ignore, Cancellation())
 
     def keep(self, layer: "NewLayer | None", made: str) -> Descriptor | None:
         """The layer that was made in the directory `made`, now durable in the store."""

@@ -32,40 +32,60 @@ class Work(Protocol):
         ...
 
 
+class Call:
+    """Work that a process was begun for. `finish` is to be called, once."""
+
+    def __init__(self, ours: socket.socket, reader: int) -> None:
+        self._ours = ours
+        self._reader = reader
+
+    def finish(self, output: Callable[[bytes], None], cancellation: Cancellation) -> bytes:
+        """What the work answers. Raises the `LstoreError` that it raised, `Cancelled`.
+
+        `output` gets what the process writes, in pieces.
+        """
+        try:
+            pid = int.from_bytes(_exactly(self._ours, 4))
+            try:
+                _pump(self._reader, output, cancellation)
+                return _answer(self._ours, cancellation)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                while self._ours.recv(_CHUNK):
+                    pass
+                raise
+        finally:
+            os.close(self._reader)
+            self._ours.close()
+
+
 class Workers:
-    """Made by `opened_workers`; `perform` may be called from any thread."""
+    """Made by `opened_workers`; to be called from any thread."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
 
     def perform(self, work: Work, output: Callable[[bytes], None], cancellation: Cancellation) -> bytes:
-        """What `work` answers, performed in a new process. Raises the `LstoreError` that it raised, `Cancelled`.
+        """What `work` answers, performed in a new process. Raises as `Call.finish` does."""
+        return self.begin(work).finish(output, cancellation)
 
-        `output` gets what the process writes, in pieces.
-        """
+    def begin(self, work: Work) -> Call:
+        """Let a new process begin with `work`. Raises ``OSError`` where the processes' parent is gone."""
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
         try:
             socket.send_fds(self._control, [b"!"], [theirs.fileno(), writer])
+            ours.sendall(pickle.dumps(work))
+            ours.shutdown(socket.SHUT_WR)
+        except BaseException:
+            os.close(reader)
+            ours.close()
+            raise
         finally:
             theirs.close()
             os.close(writer)
-        try:
-            ours.sendall(pickle.dumps(work))
-            ours.shutdown(socket.SHUT_WR)
-            pid = int.from_bytes(_exactly(ours, 4))
-            try:
-                _pump(reader, output, cancellation)
-                return _answer(ours, cancellation)
-            except BaseException:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                while ours.recv(_CHUNK):
-                    pass
-                raise
-        finally:
-            os.close(reader)
-            ours.close()
+        return Call(ours, reader)
 
 
 @contextmanager
