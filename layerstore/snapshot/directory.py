@@ -48,8 +48,8 @@ class DirectoryDriver:
 
     @property
     def keeps_owners(self) -> bool:
-        """Unless there is one owner alone."""
-        return self._ownership is not Ownership.IGNORED
+        """Unless what has been unpacked here may be of one owner alone."""
+        return self._ids is not None or self._ownership is Ownership.EXACT
 
     @property
     def needs_userxattr(self) -> bool:

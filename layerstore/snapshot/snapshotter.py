@@ -139,6 +139,12 @@ class Snapshotter:
         """What the root directory of these layers has, whose committed snapshot is there."""
         return self.driver.root(self._layers(diff_ids), self._committed(diff_ids))
 
+    def committed(self, diff_ids: Sequence[Digest]) -> tuple[str, ...]:
+        """The directories of the stack's committed snapshots, of every driver that has one."""
+        name = os.path.basename(self._committed(diff_ids))
+        paths = (os.path.join(home, name) for home in self._homes())
+        return tuple(path for path in paths if os.path.isdir(path))
+
     def needed(self, diff_ids: Sequence[Digest]) -> tuple[str, ...]:
         """The directories that `has` looks for."""
         return (self._committed(diff_ids), *self._layers(diff_ids))

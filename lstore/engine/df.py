@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from layerstore.build.cache import BuildCache
 from layerstore.disk.trees import Meter
-from layerstore.snapshot.chain import chain_id
 from layerstore.store.gc import Plan
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
@@ -73,7 +72,7 @@ class _Survey:
         uses: Uses,
     ) -> None:
         self._layout = engine.store.layout
-        self._driver = engine.driver_choice.driver.name
+        self._snapshots = engine.snapshotter
         self._leftover = leftover
         self._images = images
         self._uses = uses
@@ -163,8 +162,5 @@ class _Survey:
         paths = [self._layout.blob(digest) for digest in sorted(blobs)]
         if image.config is not None and image.config.diff_ids:
             paths += [self._layout.layer(diff_id) for diff_id in dict.fromkeys(image.config.diff_ids)]
-            chain = chain_id(image.config.diff_ids)
-            paths.append(
-                os.path.join(self._layout.snapshots, self._driver, f"{chain.algorithm}-{chain.encoded}")
-            )
+            paths += self._snapshots.committed(image.config.diff_ids)
         return tuple(paths)

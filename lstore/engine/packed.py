@@ -209,7 +209,8 @@ class PackedSource:
 
     def _remember(self, layer: Descriptor, made: Descriptor) -> None:
         try:
-            with locks.shared(self._store.layout.lock):  # else a collection takes the note while it is written
+            # Else a collection takes the note while it is written.
+            with locks.shared(self._store.layout.lock):
                 forms.remember(self._store.layers.path(layer.digest), self._name, made)
         except OSError as error:
             raise storage_error(error, f"lock the store at {self._store.layout.root}") from error

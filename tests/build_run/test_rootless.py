@@ -199,6 +199,10 @@ def test_a_container_of_subordinate_ids_sees_whose_files_are(subordinate: Builde
     assert printed(subordinate, "run", "--rm", "-u", "33:33", owned_image, "cat", "/srv/page") == ["page"]
     other = subordinate.call("run", "--rm", "-u", "34:34", owned_image, "cat", "/srv/page")
     assert (other.returncode, "denied" in other.stderr) == (1, True)
+    shown = printed(subordinate, "system", "df", "--format", "{{.Type}} {{.Size}}")
+    sizes = dict(line.rsplit(" ", 1) for line in shown)
+    assert sizes["Images"].endswith("MB")  # with what is unpacked
+    assert not sizes["Bookkeeping"].endswith("MB")
 
 
 def test_a_build_of_subordinate_ids_is_root_s(
