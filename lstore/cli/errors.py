@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from layerstore.errors import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
     LstoreError,
+    StorageError,
     UsageError,
+    file_error,
     storage_error,
 )
 from lstore.cli.terminal import printable
@@ -78,9 +82,20 @@ def typed(error: BaseException) -> LstoreError | None:
             return LstoreError("out of memory")
         case OSError(filename=str() | bytes() as name):
             return storage_error(error, f"use {name!r}" if isinstance(name, bytes) else f"use {name}")
+        case FileNotFoundError() if _has_no_place():
+            return StorageError("cannot tell which directory this is: it was removed", hint="cd /")
         case OSError(errno=int()):
-            return storage_error(error, "finish")
+            return file_error(error, "finish")
     return None
+
+
+def _has_no_place() -> bool:
+    """Whether the directory that the process is in was removed. getcwd(3)"""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _one_line(text: str) -> str:

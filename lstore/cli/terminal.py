@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
+from layerstore.errors import file_error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO, TextIO
+
+    from layerstore.errors import StorageError
 
 _CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 """C0 without tab and newline, DEL, C1, and the marks that reorder what is shown (CVE-2021-42574)."""
@@ -43,16 +49,31 @@ class Output:
         self.write(text + "\n")
 
     def write(self, text: str) -> None:
-        """Write `text`. Raises `BrokenPipeError` where nobody reads."""
+        """Write `text`. Raises ``BrokenPipeError`` where nobody reads, `StorageError` for a full disk."""
         shown = printable(text) if self.is_terminal else text
         try:
             data = shown.encode(self._stream.encoding, "surrogateescape")
         except UnicodeEncodeError:
             data = shown.encode(self._stream.encoding, "backslashreplace")
-        self._stream.buffer.write(data)
-        if self.is_terminal:
-            self._stream.buffer.flush()
+        try:
+            self._stream.buffer.write(data)
+            if self.is_terminal:
+                self._stream.buffer.flush()
+        except OSError as error:
+            raise self._refused(error) from error
 
     def flush(self) -> None:
-        """Hand everything written to the operating system."""
-        self._stream.flush()
+        """Hand everything written to the operating system. Raises as `write` does."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> OSError | StorageError:
+        """What to raise for `error`. The rest goes nowhere, or else the interpreter would fail at it once more."""
+        if isinstance(error, BrokenPipeError):
+            return error
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+        return file_error(error, "write the output")

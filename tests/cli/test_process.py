@@ -1,6 +1,7 @@
 """The command as a process: pipes that close, signals, streams that are not there."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -177,6 +178,32 @@ def test_names_of_images_are_completed(environment: dict[str, str], tmp_path: Pa
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "plain,mine:1\n", "")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("words", [["images"], ["info"], ["inspect", "nothing"]])
+def test_an_output_on_a_full_disk_is_told_as_that(environment: dict[str, str], words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "lstore: cannot write the output: no space left on device"
+
+
+def test_a_directory_that_is_gone_is_named_as_the_trouble(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    command = f"cd {place} && rmdir {place} && exec {shlex.join(COMMAND)} --root relative images"
+
+    result = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, env=environment, check=False
+    )
+
+    assert result.returncode == 1
+    assert result.stderr == "lstore: cannot tell which directory this is: it was removed\n  try: cd /\n"
 
 
 def test_disk_usage_is_what_du_says(environment: dict[str, str], tmp_path: Path) -> None:
