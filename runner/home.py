@@ -218,6 +218,14 @@ def named(containers: str, name: str) -> str | None:
         raise
 
 
+def names_in(containers: str) -> list[str]:
+    """All names that stand for containers, in no order."""
+    try:
+        return os.listdir(os.path.join(containers, NAMES))
+    except FileNotFoundError:
+        return []
+
+
 def process_start(pid: int) -> int:
     """When process `pid` started, in the kernel's ticks since boot: proc(5) stat, field 22; 0 without one."""
     try:

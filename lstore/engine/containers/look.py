@@ -32,10 +32,13 @@ class Container(Value):
 def look(engine: Engine, text: str) -> Container:
     """The container that `text` names, cleared up if it needs to be. Raises `NotFound`, `Conflict`.
 
-    One that is being made, or removed, is waited for.
+    One that is being made, or removed, is waited for. Raises `StoreDamaged` for one whose files cannot be read.
     """
     home = places.find(engine, text)
-    container = examine(engine, home) or _await_change(engine, home)
+    try:
+        container = examine(engine, home) or _await_change(engine, home)
+    except StoreDamaged as error:
+        raise StoreDamaged(error.message, hint=f"lstore rm --force {home.id[:12]}") from error
     if container is None:
         raise NotFound(f"no such container: {text}", hint="lstore ps --all")
     return container

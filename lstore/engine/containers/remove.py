@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from layerstore.errors import Conflict, NotFound
+from layerstore.errors import Conflict, NotFound, StoreDamaged
 from layerstore.linux import signals
 from lstore.engine.containers import places
 from lstore.engine.containers.ending import end
 from lstore.engine.containers.look import Container, look
 from lstore.engine.containers.removal import remove_files
 from runner import events
-from runner.home import release_name, reserve_name
+from runner.home import named, names_in, release_name, reserve_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
+    from runner.home import Home
 
 
 def remove(engine: Engine, text: str, *, force: bool = False) -> None:
     """Remove the container with all that it wrote; with `force` end it first.
 
-    Raises `NotFound`, and `Conflict` for one that runs.
+    Raises `NotFound`, `Conflict` for one that runs, and `StoreDamaged` for one whose files cannot be read, which
+    only `force` removes.
     """
-    container = look(engine, text)
+    try:
+        container = look(engine, text)
+    except StoreDamaged:
+        if not force:
+            raise
+        _remove_unreadable(engine, places.find(engine, text))
+        return
     if container.state.is_alive:
         if not force:
             name = container.config.name
@@ -40,6 +48,19 @@ def remove(engine: Engine, text: str, *, force: bool = False) -> None:
             raise Conflict(f"cannot remove {container.config.name}: somebody has just started it")
         container.home.write_state(state.but(status="removing"))
         remove_container(engine, container)
+    finally:
+        lock.close()
+
+
+def _remove_unreadable(engine: Engine, home: Home) -> None:
+    """Remove a container of which only the directory tells. Raises `Conflict` while it has a monitor."""
+    if home.is_monitored():
+        raise Conflict(f"cannot remove container {home.id[:12]}: it cannot be read, and runs")
+    containers = places.containers_of(engine)
+    lock = home.lock()
+    try:
+        names = [name for name in names_in(containers) if named(containers, name) == home.id]
+        remove_files(home, containers, names[0] if names else "", places.snapshot_of(engine, home.id))
     finally:
         lock.close()
 
