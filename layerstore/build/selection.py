@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from layerstore.build.context import Context, Found
+from layerstore.build.context import Context, Fidelity, Found
 from layerstore.build.dockerignore import IgnoreMatcher
 from layerstore.build.path_pattern import compile_pattern, is_pattern
 from layerstore.build.paths import below_root
@@ -100,9 +100,10 @@ def _located(context: Context, source: str, path: str) -> Found:
         return found
     directory, _, name = path.rpartition("/")
     suggestion = did_you_mean(name, context.names(context.resolve(directory)))
-    raise NotFound(
-        f"cannot copy {source!r}: not in the build context, or left out by .dockerignore{suggestion}"
-    )
+    where = "the stage or image that it is to come from"
+    if context.fidelity is Fidelity.CONTENT:
+        where = "the build context, or left out by .dockerignore"
+    raise NotFound(f"cannot copy {source!r}: not in {where}{suggestion}")
 
 
 def _below(context: Context, top: Found, excluded: IgnoreMatcher) -> Iterator[Item]:

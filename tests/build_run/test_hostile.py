@@ -187,7 +187,8 @@ def test_no_source_leads_out_of_where_it_is_from(
 
     assert CANARY.strip() not in result.errors
     assert result.status != 0, result.errors
-    assert re.search(r"lstore: Dockerfile:\d:1: cannot copy", result.errors)
+    where = "the stage or image" if of == "stage" else "the build context"
+    assert re.search(rf"lstore: Dockerfile:\d:1: cannot copy '{source}': not in {where}", result.errors)
     assert canary.read_text() == CANARY
 
 

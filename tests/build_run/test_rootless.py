@@ -205,6 +205,26 @@ def test_a_container_of_subordinate_ids_sees_whose_files_are(subordinate: Builde
     assert not sizes["Bookkeeping"].endswith("MB")
 
 
+def test_what_a_container_of_subordinate_ids_changed_keeps_its_owners(
+    subordinate: Builder, owned_image: str
+) -> None:
+    change = "echo more >> /srv/page && chown 1:2 /bin/tool && chmod 4711 /bin/tool && rm /etc/shadow"
+    change += " && mkdir -m 700 /srv/new && chown 34:35 /srv/new"
+    printed(subordinate, "pull", "-q", owned_image)
+    printed(subordinate, "run", "--name", "changing", owned_image, "sh", "-c", change)
+
+    changes = printed(subordinate, "diff", "changing")
+    printed(subordinate, "commit", "changing", "changed")
+
+    assert {"C /srv/page", "C /bin/tool", "D /etc/shadow", "A /srv/new"} <= set(changes)
+    assert "C /bin/busybox" not in changes
+    show = ("stat", "-c", "%n %u:%g %a", "/srv", "/srv/page", "/srv/new", "/bin/tool")
+    seen = printed(subordinate, "run", "--rm", "changed", *show)
+    assert seen == ["/srv 33:33 700", "/srv/page 33:33 600", "/srv/new 34:35 700", "/bin/tool 1:2 4711"]
+    owners = {path: facts[1:4] for path, facts in subordinate.tree("changed").items()}
+    assert (owners["srv/page"], owners["srv/new"]) == ((0o600, 33, 33), (0o700, 34, 35))
+
+
 def test_a_build_of_subordinate_ids_is_root_s(
     subordinate: Builder, lonely_builder: Builder, owned_image: str
 ) -> None:
