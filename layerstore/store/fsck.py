@@ -34,7 +34,7 @@ from layerstore.store.refs import MAX_INDEX, Ref
 from layerstore.store.salvage import DAMAGED, salvage
 from layerstore.store.store import Store
 
-Kind = Literal["ref", "blob", "layer", "layout"]
+Kind = Literal["ref", "blob", "layer", "layout", "container"]
 Refetch = Callable[[Ref], bool]
 """Fetch a ref's missing content again, from where it once came; whether that worked.
 

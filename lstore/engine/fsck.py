@@ -1,16 +1,18 @@
 """`fsck`: check the store's promises, and mend what is broken, from the registry where it has to be."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerstore.copy import copy
-from layerstore.errors import LstoreError, RegistryError
+from layerstore.errors import LstoreError, NotFound, RegistryError, StoreDamaged
 from layerstore.progress import SILENT, Progress
 from layerstore.snapshot.unpack import unpack_layers
 from layerstore.snapshot.verify import verify_layer
 from layerstore.store import fsck as store_fsck
 from layerstore.store.fsck import Damage, Repair
 from layerstore.store.refs import Ref
+from lstore.engine.containers import places
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -30,15 +32,40 @@ class Report:
 
 
 def fsck(engine: "Engine", *, repair: bool = False, progress: Progress = SILENT) -> Report:
-    """Read everything in the store and report each damage; with `repair`, mend it. Raises `StorageError`."""
+    """Read everything in the store and report each damage; with `repair`, mend it. Raises `StorageError`.
+
+    A container whose files cannot be read is reported and left: what it wrote is its owner's to give up.
+    """
     damages = store_fsck.check(engine.store, verify_layer, progress)
-    if not repair or not damages:
-        return Report(damages)
+    unreadable = tuple(_unreadable_containers(engine))
+    if not repair:
+        return Report((*damages, *unreadable))
 
     def refetch(ref: Ref) -> bool:
         return _refetch(engine, ref, progress)
 
-    return Report(damages, store_fsck.repair(engine.store, damages, refetch))
+    repairs = store_fsck.repair(engine.store, damages, refetch) if damages else ()
+    left = [
+        Repair(each, f"left; lstore rm --force {each.subject[:12]} removes it", is_mended=False)
+        for each in unreadable
+    ]
+    return Report((*damages, *unreadable), (*repairs, *left))
+
+
+def _unreadable_containers(engine: "Engine") -> Iterator[Damage]:
+    """Those that no command can show or start. What a power cut left empty is cleared up by the next command."""
+    try:
+        homes = places.homes(engine)
+    except PermissionError:
+        return  # whoever may only read checks what they may read
+    for home in homes:
+        try:
+            home.config(), home.state()
+        except NotFound:
+            continue  # it is being made or removed
+        except StoreDamaged as error:
+            if not home.is_lost() and not isinstance(error.__cause__, PermissionError):
+                yield Damage("container", home.id, error.message, home.path)
 
 
 def _refetch(engine: "Engine", ref: Ref, progress: Progress) -> bool:
