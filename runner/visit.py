@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from layerstore import linux
-from layerstore.errors import LaunchError, LstoreError
+from layerstore.errors import InvalidArchive, LaunchError, LstoreError
 from layerstore.linux import signals
 from runner import namespaces
 from runner.become import forget_imports
@@ -103,7 +103,8 @@ def _in_child(enter: Callable[[], int], work: Work, meanwhile: Meanwhile, flags:
             os.close(pidfd)
     finally:
         channel.close()
-    if report:
+    # Of both ends of a pipe, the one that was left alone says less: its archive ended, or nobody read it.
+    if report and (not isinstance(failure, LstoreError) or isinstance(failure, InvalidArchive)):
         told = from_report(report)
         raise LstoreError(told.message, hint=told.hint) from failure
     if failure is not None:
@@ -111,7 +112,7 @@ def _in_child(enter: Callable[[], int], work: Work, meanwhile: Meanwhile, flags:
 
 
 def _outcome(meanwhile: Meanwhile) -> Exception | None:
-    """What it raised: of both ends of a pipe, the child's report says why."""
+    """What it raised, if anything."""
     try:
         meanwhile()
     except Exception as error:

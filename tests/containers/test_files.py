@@ -211,6 +211,8 @@ def test_a_link_swapped_in_all_the_while_never_leads_out(lstore: Lstore, canary:
 
 def test_what_is_not_there_and_what_cannot_be_is_told(lstore: Lstore, box: str, tmp_path: Path) -> None:
     assert "no such file or directory: /nowhere" in lstore.refused("cp", "box:/nowhere", str(tmp_path))
+    assert f"no such file or directory: {tmp_path}/no" in lstore.refused("cp", f"{tmp_path}/no", "box:/")
+    assert "no such file or directory: /no/such" in lstore.refused("cp", str(tmp_path), "box:/no/such")
     assert "no such container" in lstore.refused("cp", "nobody:/x", str(tmp_path))
     assert "exactly one" in lstore.refused("cp", "box:/x", "box:/y")
     (tmp_path / "file").touch()
