@@ -1,13 +1,18 @@
 """`system df`: what takes space in a store. Its sum is what ``du`` says of the root."""
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerstore.build.cache import BuildCache
+from layerstore.disk import locks
 from layerstore.disk.trees import Meter
+from layerstore.errors import storage_error
 from layerstore.store.gc import Plan
+from layerstore.store.store import Store
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import plan
@@ -54,11 +59,23 @@ class DiskUsage:
 def disk_usage(engine: "Engine") -> DiskUsage:
     """What takes how much now. Raises `StorageError`, `StoreDamaged`."""
     store = engine.store
-    with store.locked():
+    with _steady(store):
         leftover = plan(store, engine.snapshotter, with_ingests=True)
         images = catalog.images(store, store.refs.read())
         uses = uses_of(store)
     return _Survey(engine, leftover, images, uses).usage()
+
+
+@contextmanager
+def _steady(store: Store) -> Iterator[None]:
+    """Let nothing change the store in the block; on a read-only file system, nothing can. Raises `StorageError`."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.exclusive(store.layout.lock))
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise storage_error(error, f"look at the store at {store.layout.root}") from error
+        yield
 
 
 class _Survey:

@@ -84,6 +84,22 @@ def test_a_run_on_a_full_disk_says_so_with_dockers_status(layouts: tuple[Path, P
     assert_told(result.stderr, "no space left on device")
 
 
+def test_a_store_on_a_read_only_disk_can_be_looked_at(layouts: tuple[Path, Path], tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+
+    result = in_namespace(
+        f"mount -t tmpfs none {store} || exit 99; lstore='{LSTORE} {store}'\n"
+        f"$lstore load -q -i {layouts[0]} >/dev/null; $lstore create small /data >/dev/null\n"
+        f"mount -o remount,ro {store} || exit 99\n"
+        f"$lstore images -q | wc -l; $lstore ps -aq | wc -l; $lstore fsck -q\n"
+        f"$lstore system df --format '{{{{.Type}}}} {{{{.TotalCount}}}}'"
+    )
+
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[:5] == ["1", "1", "The store is clean", "Images 1", "Containers 1"]
+
+
 @pytest.mark.parametrize("command", ["images", "load -q -i {small}", "import -q {small}/index.json"])
 def test_a_root_that_cannot_be_written_is_told(
     command: str, layouts: tuple[Path, Path], tmp_path: Path
