@@ -170,7 +170,7 @@ class Layout(Value):
             return False
         if found != FORMAT:
             raise StoreDamaged(
-                f"the store at {self.root} has format {found[:20]!r}; this lstore reads format 1",
+                f"the store at {self.root} has format {found[:20].decode('ascii', 'replace').strip()!r}; this lstore reads format 1",
                 hint="use the lstore that made it, or another --root",
             )
         return True
