@@ -169,8 +169,9 @@ class Layout(Value):
         except FileNotFoundError:
             return False
         if found != FORMAT:
+            shown = found[:20].decode("ascii", "replace").strip()
             raise StoreDamaged(
-                f"the store at {self.root} has format {found[:20].decode('ascii', 'replace').strip()!r}; this lstore reads format 1",
+                f"the store at {self.root} has format {shown!r}; this lstore reads format 1",
                 hint="use the lstore that made it, or another --root",
             )
         return True
