@@ -1,11 +1,13 @@
 """`system df`: what takes space in a store. Its sum is what ``du`` says of the root."""
 
 import errno
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
 
 from layerstore.build.cache import BuildCache
 from layerstore.disk import locks
@@ -17,6 +19,7 @@ from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import plan
 from lstore.engine.uses import Uses, uses_of
+from runner.mapped import call_mapped
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine
@@ -63,7 +66,10 @@ def disk_usage(engine: "Engine") -> DiskUsage:
         leftover = plan(store, engine.snapshotter, with_ingests=True)
         images = catalog.images(store, store.refs.read())
         uses = uses_of(store)
-    return _Survey(engine, leftover, images, uses).usage()
+    survey = _Survey(engine, leftover, images, uses)
+    if engine.ids is not None:
+        survey.measure_mapped()
+    return survey.usage()
 
 
 @contextmanager
@@ -106,9 +112,27 @@ class _Survey:
             self._kind("Partial downloads", self._partial(), self._leftover.ingests),
             self._kind("Orphans", self._orphans(), self._orphans()),
         )
-        whole = Meter().measure(self._layout.root).size
+        root = self._layout.root
+        if root not in self._sizes:
+            self._sizes[root] = Meter().measure(root).size
+        whole = self._sizes[root]
         rest = whole - sum(kind.size for kind in kinds)
         return DiskUsage((*kinds, Kind("Bookkeeping", 1, 1, rest, 0)), images, whole)
+
+    def measure_mapped(self) -> None:
+        """Measure as root among an ordinary user's subordinate ids: others' directories are closed to the user.
+
+        To be called in the main thread of a process that has no others. Raises `LaunchError`.
+        """
+        with open(os.memfd_create("lstore-sizes"), "w+b") as file:
+            call_mapped(partial(self._write_sizes, file))
+            file.seek(0)
+            self._sizes = json.load(file)
+
+    def _write_sizes(self, file: BinaryIO) -> None:
+        self.usage()
+        file.write(json.dumps(self._sizes).encode())
+        file.flush()
 
     def _kind(self, name: str, paths: tuple[str, ...], removable: tuple[str, ...]) -> Kind:
         size, reclaimable = self._measure(paths), self._measure(removable)
