@@ -434,6 +434,19 @@ def test_labels_and_settings_are_seen_by_inspect(lstore: Lstore) -> None:
     assert found["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
 
 
+def test_what_is_inspected_is_a_container_before_an_image_unless_told_otherwise(lstore: Lstore) -> None:
+    identity = lstore("create", "--name", "busybox", "busybox")
+    layout = lstore.root / "content" / "blobs" / "sha256"
+    asked = ("inspect", "-f", "{{.Id}}")
+
+    assert lstore(*asked, "busybox") == lstore(*asked, "--type", "container", "busybox") == identity
+    image = lstore(*asked, "--type", "image", "busybox")
+    assert "rootfs" in json.loads((layout / image.removeprefix("sha256:")).read_text())
+    lstore("rm", "busybox")
+    assert lstore(*asked, "busybox") == image
+    assert "no such container: busybox" in lstore.refused(*asked, "--type", "container", "busybox")
+
+
 def test_images_that_containers_stand_on_are_not_collected(lstore: Lstore, busybox_layout: Path) -> None:
     own = Lstore(lstore.root.parent / "collected")
     own("load", "-q", "-i", str(busybox_layout))
