@@ -47,17 +47,25 @@ class Change(NamedTuple):
 
     def open(self) -> int:
         """A descriptor of the regular file's content. Raises `Conflict` where it is another file by now."""
+        fd, entry = self.open_as_it_is()
+        if entry != self.entry:
+            os.close(fd)
+            raise Conflict(f"cannot read {shown(self.entry.path)}: it changed meanwhile")
+        return fd
+
+    def open_as_it_is(self) -> tuple[int, Entry]:
+        """As `open`, with the entry of the file by now. Raises `Conflict` where it is no regular file any more."""
         name = self.entry.path.rpartition(b"/")[2]
         try:
             fd = os.open(name, _FILE, dir_fd=self.directory)
         except OSError as error:
             raise storage_error(error, f"read {shown(self.entry.path)}") from error
         status = os.fstat(fd)
-        seen = self.entry.size, self.entry.mtime * 10**9 + self.entry.nsec
-        if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != seen:
+        if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             raise Conflict(f"cannot read {shown(self.entry.path)}: it changed meanwhile")
-        return fd
+        seconds, nanoseconds = divmod(status.st_mtime_ns, 10**9)
+        return fd, self.entry._replace(size=status.st_size, mtime=seconds, nsec=nanoseconds)
 
 
 def diff(upper: int, lower: int | None, *, userxattr: bool = False) -> Iterator[Change]:
@@ -79,15 +87,18 @@ def diff(upper: int, lower: int | None, *, userxattr: bool = False) -> Iterator[
         walk.close()
 
 
-def members(changes: Iterable[Change]) -> Iterator[Member]:
-    """`changes` as a layer's members, each file open for as long as its member is the last one taken."""
+def members(changes: Iterable[Change], *, is_live: bool = False) -> Iterator[Member]:
+    """`changes` as a layer's members, each file open for as long as its member is the last one taken.
+
+    With `is_live`, a file that somebody writes to is taken as it is when it is opened; else that is a `Conflict`.
+    """
     for change in changes:
         if change.entry.kind is not Kind.REGULAR:
             yield Member(change.entry)
             continue
-        fd = change.open()
+        fd, entry = change.open_as_it_is() if is_live else (change.open(), change.entry)
         try:
-            yield Member(change.entry, partial(_read, fd))
+            yield Member(entry, partial(_read, fd))
         finally:
             os.close(fd)
 

@@ -412,6 +412,11 @@ def test_a_file_that_changed_since_it_was_seen_is_not_packed(tmp_path: Path) -> 
 
     with pytest.raises(Conflict, match="cannot read 'f': it changed meanwhile"):
         change.open()
+    (member,) = members([change], is_live=True)
+    assert (member.entry.size, member.entry.mtime * 10**9 + member.entry.nsec) == (
+        7,
+        (tmp_path / "f").stat().st_mtime_ns,
+    )
 
     changes.close()
     os.close(upper)

@@ -100,7 +100,7 @@ def export(engine: Engine, text: str, out: BinaryIO) -> None:
     def write(root: int) -> None:
         top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
         try:
-            for piece in pieces(members(diff(top, None)), None):
+            for piece in pieces(members(diff(top, None), is_live=True), None):
                 out.write(piece)
             out.flush()
         except BrokenPipeError as error:
@@ -133,7 +133,7 @@ def commit(engine: Engine, text: str, request: CommitRequest) -> Digest:
     if stands_still:
         freezing.pause(engine, text)
     try:
-        identity = _commit(engine, container, request)
+        identity = _commit(engine, container, request, is_live=not stands_still)
     finally:
         if stands_still:
             freezing.unpause(engine, text)
@@ -141,10 +141,10 @@ def commit(engine: Engine, text: str, request: CommitRequest) -> Digest:
     return identity
 
 
-def _commit(engine: Engine, container: Container, request: CommitRequest) -> Digest:
+def _commit(engine: Engine, container: Container, request: CommitRequest, *, is_live: bool) -> Digest:
     manifest, image = _base(engine, container)
     with staged(engine.store.layout) as directory:
-        layer = _new_layer(engine, container, directory)
+        layer = _new_layer(engine, container, directory, is_live=is_live)
         config = _configuration(container, image, request, layer)
         described = Descriptor.of(mediatype.OCI_CONFIG, config)
         layers = manifest.layers if layer is None else (*manifest.layers, layer.descriptor)
@@ -174,15 +174,18 @@ def _base(engine: Engine, container: Container) -> tuple[Manifest, ImageConfig]:
     )
 
 
-def _new_layer(engine: Engine, container: Container, directory: str) -> NewLayer | None:
-    """The layer of the container's changes, in `directory`; None where it changed nothing."""
+def _new_layer(engine: Engine, container: Container, directory: str, *, is_live: bool) -> NewLayer | None:
+    """The layer of the container's changes, in `directory`; None where it changed nothing.
+
+    With `is_live` the container may go on meanwhile.
+    """
     reader, writer = os.pipe()
     said = b""
 
     def write(upper: int, lower: int, userxattr: bool) -> None:
         os.close(reader)
         changes = own_changes(diff(upper, lower, userxattr=userxattr), lower)
-        layer = write_layer(members(changes), directory)
+        layer = write_layer(members(changes, is_live=is_live), directory)
         if layer is not None:
             os.write(writer, dump({"diff_id": str(layer.diff_id), "size": layer.size}))
 
