@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from layerstore.errors import UsageError, storage_error
+from layerstore.errors import UsageError, file_error
 from layerstore.oci.reference import DEFAULT_REGISTRY
 from registry_client.hosts import origin_host
 from registry_client.origin import is_loopback, split_authority
@@ -70,7 +70,7 @@ def _read_directory(path: str) -> Trust:
     except (FileNotFoundError, NotADirectoryError):
         return Trust()
     except OSError as error:
-        raise storage_error(error, f"read {path}") from error
+        raise file_error(error, f"read {path}") from error
     certificates = [name.removesuffix(".cert") for name in names if name.endswith(".cert")]
     keys = [name.removesuffix(".key") for name in names if name.endswith(".key")]
     for stem in sorted(set(certificates) ^ set(keys)):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from layerstore.disk.publish import make_directories, write_file
-from layerstore.errors import InvalidDocument, UsageError, storage_error
+from layerstore.errors import InvalidDocument, UsageError, file_error
 from registry_client.credential_helper import CredentialHelper, Run, runner
 from registry_client.docker_config import MAX_CONFIG, Credential, DockerConfig
 
@@ -116,7 +116,7 @@ def _read(path: str) -> DockerConfig:
     except (FileNotFoundError, NotADirectoryError):
         return DockerConfig()
     except OSError as error:
-        raise storage_error(error, f"read {path}") from error
+        raise file_error(error, f"read {path}") from error
 
 
 def _write(path: str, config: DockerConfig) -> None:
@@ -125,4 +125,4 @@ def _write(path: str, config: DockerConfig) -> None:
         make_directories(os.path.dirname(real), mode=_DIRECTORY_MODE)
         write_file(real, config.dump(), mode=_FILE_MODE)
     except OSError as error:
-        raise storage_error(error, f"write {path}") from error
+        raise file_error(error, f"write {path}") from error

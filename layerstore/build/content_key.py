@@ -17,7 +17,7 @@ from layerstore.build.context import Context, Fidelity, Found, is_same
 from layerstore.build.digest_cache import DigestCache
 from layerstore.build.selection import Selection
 from layerstore.content import CHUNK
-from layerstore.errors import Conflict, storage_error
+from layerstore.errors import Conflict, file_error
 from layerstore.layer.acl import ACCESS, DEFAULT
 from layerstore.layer.changeset import OVERLAY_MARKS
 from layerstore.layer.names import shown
@@ -134,7 +134,7 @@ def _file_digest(context: Context, found: Found, cancellation: Cancellation) -> 
                 f"cannot read {shown(os.fsencode(found.path))} in the build context: it changed meanwhile"
             )
     except OSError as error:
-        raise storage_error(error, f"read {shown(os.fsencode(found.path))} in the build context") from error
+        raise file_error(error, f"read {shown(os.fsencode(found.path))} in the build context") from error
     finally:
         os.close(fd)
     if not attributes:

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from layerstore.build.dockerignore import NOTHING, IgnoreMatcher, Matches, ignore_file_names
-from layerstore.errors import Conflict, InvalidInput, LimitExceeded, storage_error
+from layerstore.errors import Conflict, InvalidInput, LimitExceeded, file_error
 from layerstore.layer.descent import Descent
 from layerstore.layer.names import PATH_MAX, shown
 from layerstore.linux.files import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
@@ -110,9 +110,7 @@ class Context:
         except OSError as error:
             if error.errno in _MISSING:
                 return []
-            raise storage_error(
-                error, f"read {shown(os.fsencode(directory))} in the build context"
-            ) from error
+            raise file_error(error, f"read {shown(os.fsencode(directory))} in the build context") from error
         try:
             names = sorted(os.listdir(fd), key=os.fsencode)
         finally:
@@ -134,7 +132,7 @@ class Context:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise storage_error(error, f"read {shown(os.fsencode(top))} in the build context") from error
+            raise file_error(error, f"read {shown(os.fsencode(top))} in the build context") from error
 
     def open(self, found: Found) -> int:
         """A descriptor of a regular file that was found. Raises `Conflict` where it is another one by now."""
@@ -144,7 +142,7 @@ class Context:
         except OSError as error:
             if error.errno in (*_MISSING, errno.ELOOP, errno.EXDEV):
                 raise Conflict(f"cannot read {name} in the build context: it changed meanwhile") from error
-            raise storage_error(error, f"read {name} in the build context") from error
+            raise file_error(error, f"read {name} in the build context") from error
         if not is_same(os.fstat(fd), found.status):
             os.close(fd)
             raise Conflict(f"cannot read {name} in the build context: it changed meanwhile")
@@ -179,7 +177,7 @@ class Context:
             except OSError as error:
                 if error.errno in (*_MISSING, errno.EINVAL):
                     return None
-                raise storage_error(error, f"read {shown(os.fsencode(path))} in the build context") from error
+                raise file_error(error, f"read {shown(os.fsencode(path))} in the build context") from error
 
     @contextmanager
     def _parent(self, path: str) -> Iterator[tuple[int | None, str]]:
@@ -192,7 +190,7 @@ class Context:
             fd = self._open(directory, _DIRECTORY)
         except OSError as error:
             if error.errno not in (*_MISSING, errno.ELOOP):
-                raise storage_error(error, f"read {shown(os.fsencode(path))} in the build context") from error
+                raise file_error(error, f"read {shown(os.fsencode(path))} in the build context") from error
             yield None, name
             return
         try:
@@ -321,7 +319,7 @@ def _read_plain(fd: int, name: str) -> bytes | None:
             return None
         if error.errno in (errno.ELOOP, errno.EXDEV):
             raise InvalidInput(f"cannot use {name}: a symbolic link, where a plain file is wanted") from error
-        raise storage_error(error, f"read {name}") from error
+        raise file_error(error, f"read {name}") from error
     with os.fdopen(file, "rb") as stream:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise InvalidInput(f"cannot use {name}: it is no plain file")

@@ -19,7 +19,7 @@ from layerstore.build.file_mode import changed_mode
 from layerstore.build.owner import Owner
 from layerstore.build.root_tree import RootTree
 from layerstore.build.selection import Selection
-from layerstore.errors import InvalidInput, LimitExceeded, UnsupportedContent, storage_error
+from layerstore.errors import InvalidInput, LimitExceeded, UnsupportedContent, file_error
 from layerstore.layer.changeset import WHITEOUT_PREFIX
 from layerstore.layer.entry import MAX_ENTRIES, NO_XATTRS, Entry, Kind
 from layerstore.layer.names import PATH_MAX, shown
@@ -263,7 +263,7 @@ def _opened(context: Context, found: Found, entry: Entry) -> Iterator[Member]:
         else:
             yield Member(entry._replace(xattrs=attributes or NO_XATTRS), partial(_pread, fd))
     except OSError as error:
-        raise storage_error(error, f"read {shown(os.fsencode(found.path))}") from error
+        raise file_error(error, f"read {shown(os.fsencode(found.path))}") from error
     finally:
         os.close(fd)
 

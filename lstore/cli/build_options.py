@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from layerstore.dataclass import dataclass
-from layerstore.errors import NotFound, UsageError, storage_error
+from layerstore.errors import NotFound, UsageError, file_error
 
 MAX_SECRET: Final = 500 << 10
 """Bytes: BuildKit's bound."""
@@ -128,7 +128,7 @@ def agents(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, st
         try:
             is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
         except OSError as error:
-            raise storage_error(error, f"forward the ssh agent at {path}") from error
+            raise file_error(error, f"forward the ssh agent at {path}") from error
         if not is_socket:
             raise UsageError(f"cannot forward {path}: it is no agent's socket", hint=f"ssh-add {path}")
         found[name] = os.path.abspath(path)
@@ -239,7 +239,7 @@ def _file(path: str) -> bytes:
         with open(path, "rb") as stream:
             data = stream.read(MAX_SECRET + 1)
     except OSError as error:
-        raise storage_error(error, f"read the secret file {path}") from error
+        raise file_error(error, f"read the secret file {path}") from error
     if len(data) > MAX_SECRET:
         raise UsageError(f"cannot use the secret file {path}: it has more than {MAX_SECRET} bytes")
     return data

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import click
 
-from layerstore.errors import UsageError, storage_error
+from layerstore.errors import UsageError, file_error
 from lstore.cli.parsing import verb
 from lstore.cli.session import Session
 from lstore.cli.verbs import BUILDER_IMPORT
@@ -22,7 +22,7 @@ def command(session: Session, *, source: str | None) -> None:
     try:
         opened = nullcontext(session.streams.stdin) if source is None else open(source, "rb")  # noqa: SIM115
     except OSError as error:
-        raise storage_error(error, f"read {source}") from error
+        raise file_error(error, f"read {source}") from error
     with opened as stream:
         fresh, here = import_caches(session.engine(), stream)
     for each in fresh:

@@ -14,7 +14,7 @@ from layerstore.build.parser import parse
 from layerstore.build.source import Source
 from layerstore.build.stages import ImageSource, StageGraph, StageSource
 from layerstore.content import read_document
-from layerstore.errors import LstoreError, storage_error
+from layerstore.errors import LstoreError, file_error
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.platform import Platform
 from lstore.engine import catalog
@@ -53,7 +53,7 @@ def _ignored(request: BuildRequest) -> IgnoreMatcher | None:
     try:
         fd = os.open(request.context, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise storage_error(error, f"open the build context {request.context}") from error
+        raise file_error(error, f"open the build context {request.context}") from error
     try:
         return read_ignore_file(fd, request.dockerfile_name)
     finally:

@@ -15,7 +15,7 @@ from layerstore.build.source import MAX_DOCKERFILE
 from layerstore.build.source_kind import SourceKind, source_kind
 from layerstore.content import CHUNK
 from layerstore.dataclass import dataclass
-from layerstore.errors import InvalidArchive, LimitExceeded, NotFound, UsageError, storage_error
+from layerstore.errors import InvalidArchive, LimitExceeded, NotFound, UsageError, file_error
 from layerstore.linux.files import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _with_file(directory: str, file: str) -> Inputs:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise NotFound(f"failed to read dockerfile: no file {file}") from error
-        raise storage_error(error, f"read {file}") from error
+        raise file_error(error, f"read {file}") from error
     inside = os.path.relpath(path, directory)
     return Inputs(directory, raw, os.path.basename(path) if inside.startswith("..") else inside)
 
@@ -81,7 +81,7 @@ def _read_inside(directory: str, name: str) -> bytes:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise NotFound(f"unable to prepare context: no directory {directory}") from error
-        raise storage_error(error, f"open {directory}") from error
+        raise file_error(error, f"open {directory}") from error
     try:
         with os.fdopen(openat2(root, name, os.O_RDONLY | os.O_NONBLOCK, resolve=_INSIDE), "rb") as stream:
             return _bounded(stream, name)
@@ -89,7 +89,7 @@ def _read_inside(directory: str, name: str) -> bytes:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             hint = f"lstore build -f FILE {directory}"
             raise NotFound(f"failed to read dockerfile: no {name} in {directory}", hint=hint) from error
-        raise storage_error(error, f"read {name} in {directory}") from error
+        raise file_error(error, f"read {name} in {directory}") from error
     finally:
         os.close(root)
 

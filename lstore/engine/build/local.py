@@ -7,7 +7,7 @@ from layerstore.build.content_key import content_key
 from layerstore.build.context import Context, read_ignore_file
 from layerstore.build.digest_cache import DigestCache
 from layerstore.build.selection import Selection
-from layerstore.errors import NotFound, storage_error
+from layerstore.errors import NotFound, file_error
 from layerstore.oci.digest import Digest
 from lstore.engine.build.site import Site
 
@@ -22,7 +22,7 @@ class LocalContext:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"cannot use the build context {path}: no such directory") from error
         except OSError as error:
-            raise storage_error(error, f"open the build context {path}") from error
+            raise file_error(error, f"open the build context {path}") from error
         opened.callback(os.close, fd)
         self.context = Context(fd, read_ignore_file(fd, dockerfile))
         self._digests = DigestCache(site.cache.context_digests(os.path.realpath(path)))

@@ -10,7 +10,7 @@ from layerstore.archive.docker_archive_writer import DockerArchiveWriter
 from layerstore.archive.oci_archive_writer import OciArchiveWriter
 from layerstore.archive.oci_layout import LayoutDirectory
 from layerstore.copy import copy
-from layerstore.errors import Conflict, UsageError, storage_error
+from layerstore.errors import Conflict, UsageError, file_error
 from layerstore.layer.apply import apply_tree
 from layerstore.layer.entry import Kind
 from layerstore.layer.layer_index import read_layer_changes
@@ -92,7 +92,7 @@ def write_files(engine: Engine, built: Built, path: str) -> None:
             opened.callback(os.close, directory)
             apply_tree(tree.root, tars, directory, ownership=Ownership.IGNORED)
     except OSError as error:
-        raise storage_error(error, f"write the result to {path}") from error
+        raise file_error(error, f"write the result to {path}") from error
 
 
 def _root(built: Built) -> Descriptor:

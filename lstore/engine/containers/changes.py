@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from layerstore.content import opened_bytes, read_document, read_manifest
-from layerstore.errors import NotFound, StoreDamaged, storage_error
+from layerstore.errors import NotFound, StoreDamaged, file_error
 from layerstore.layer import indexer as _indexer  # noqa: F401 - for large layers; the child that writes imports nothing
 from layerstore.layer.diff import diff, members
 from layerstore.layer.pack import pieces
@@ -104,7 +104,7 @@ def export(engine: Engine, text: str, out: BinaryIO) -> None:
                 out.write(piece)
             out.flush()
         except BrokenPipeError as error:
-            raise storage_error(error, "write the archive") from error
+            raise file_error(error, "write the archive") from error
 
     view(engine, container, write)
     events.record(places.containers_of(engine), "export", container.config)

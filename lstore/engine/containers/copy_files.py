@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from layerstore import linux
-from layerstore.errors import NotFound, UsageError, storage_error
+from layerstore.errors import NotFound, UsageError, file_error
 from layerstore.value import Value
 from lstore.engine.containers.archive import Landing, read_tar, write_tar
 from lstore.engine.containers.insides import visit
@@ -129,7 +129,7 @@ def _complaining(path: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise storage_error(error, f"copy {path}") from error
+        raise file_error(error, f"copy {path}") from error
 
 
 def _send(root: int, path: str, out: BinaryIO, options: CopyOptions, *, arcname: str = _CONTENT) -> None:
