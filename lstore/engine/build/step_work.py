@@ -17,6 +17,7 @@ from layerstore.build.context import Context, Fidelity
 from layerstore.build.root_tree import RootTree
 from layerstore.build.selection import Selection, select
 from layerstore.build.transfer import Destination, LayerPlan
+from layerstore.disk.emptying import unlink_files
 from layerstore.disk.trees import remove_tree
 from layerstore.errors import storage_error
 from layerstore.mount import MountStack
@@ -165,6 +166,7 @@ class RemoveWork:
 
     def _remove(self) -> bytes:
         for path in self.paths:
+            unlink_files(path)
             remove_tree(path)
         return b""
 
