@@ -24,8 +24,7 @@ def command(session: Session, *, image: str, paths: Sequence[str], platform: str
     with image_files(session.engine(), image, platform=parse_platform(platform)) as files:
         for path in paths:
             try:
-                for data in files.read(os.fsencode(path)):
-                    session.streams.out.binary.write(data)
+                session.streams.out.binary.writelines(files.read(os.fsencode(path)))
             except LstoreError as error:  # one that is not there does not hide the others
                 failures.append(error)
     return session.failed(failures)
