@@ -45,7 +45,9 @@ def _arity(context: click.Context | None) -> str:
         return "no arguments"
     if is_open:
         return f"at least {_counted(least)}"
-    return _counted(least) if least == len(arguments) else f"{least} to {_counted(len(arguments))}"
+    if least == len(arguments):
+        return _counted(least)
+    return f"{least} to {_counted(len(arguments))}" if least else f"at most {_counted(len(arguments))}"
 
 
 def _counted(number: int) -> str:

@@ -84,7 +84,7 @@ MISUSE = [
     (["images", "--quite"], 125, "unknown flag: --quite (did you mean --quiet?)", "lstore images --help"),
     (["images", "-z"], 125, "unknown shorthand flag: 'z' in -z", "lstore images --help"),
     (["images", "--format"], 125, "flag needs an argument: --format", "lstore images --help"),
-    (["images", "a", "b"], 125, "'lstore images' requires 0 to 1 argument", "lstore images --help"),
+    (["images", "a", "b"], 125, "'lstore images' requires at most 1 argument", "lstore images --help"),
     (["tag", "a"], 125, "'lstore tag' requires 2 arguments", "lstore tag --help"),
     (["rmi"], 125, "'lstore rmi' requires at least 1 argument", "lstore rmi --help"),
     (["history", "a", "b"], 125, "'lstore history' requires 1 argument", "lstore history --help"),
