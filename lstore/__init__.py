@@ -1,11 +1,11 @@
 """The application: `engine` is the typed public API, `cli` the command line over it.
 
-    import lstore
-    from layerstore.oci.reference import Reference
-    from lstore.engine.pull import pull
+import lstore
+from layerstore.oci.reference import Reference
+from lstore.engine.pull import pull
 
-    engine = lstore.open("/srv/images")
-    pull(engine, Reference.parse("debian"))
+engine = lstore.open("/srv/images")
+pull(engine, Reference.parse("debian"))
 """
 
 from __future__ import annotations
