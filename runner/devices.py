@@ -14,7 +14,7 @@ import stat
 
 from layerstore import linux
 from runner.attachment import NO_PRIVILEGE, attach_at, bind, new_mount
-from runner.confinement import OWN
+from runner.confinement import HOST, OWN
 from runner.device_nodes import copy_all
 from runner.failure import Doing
 
@@ -34,6 +34,7 @@ _LINKS = {
     "ptmx": "pts/ptmx",
 }
 _TTY_GROUP = 5
+_QUEUES = "/dev/mqueue"
 EMPTY = "empty"
 
 
@@ -96,10 +97,23 @@ def populate(point: int, nodes: Nodes, id_map: IdMap | None, confinement: Confin
         if confinement.sharing.ipc == OWN:
             size = str(confinement.shm_size)
             _mount_below(dev, "shm", "tmpfs", NO_PRIVILEGE, (("mode", "1777"), ("size", size)))
-        _mount_below(dev, "mqueue", "mqueue", NO_PRIVILEGE, ())
+        if confinement.sharing.ipc == HOST and id_map is not None:
+            _lend_queues(dev)
+        else:
+            _mount_below(dev, "mqueue", "mqueue", NO_PRIVILEGE, ())
         if has_all:
             copy_all(dev)
         os.close(dev)
+
+
+def _lend_queues(dev: int) -> None:
+    """The host's queues, if it has any: a user namespace cannot mount what is another one's."""
+    if not os.path.isdir(_QUEUES):
+        return
+    os.mkdir("mqueue", 0o755, dir_fd=dev)
+    point = os.open("mqueue", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dev)
+    bind(linux.AT_FDCWD, _QUEUES, point, NO_PRIVILEGE)
+    os.close(point)
 
 
 def _devpts_options(id_map: IdMap | None) -> tuple[tuple[str, str | None], ...]:

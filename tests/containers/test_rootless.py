@@ -114,6 +114,18 @@ def test_files_go_in_and_out(user: Users, users_home: Path) -> None:
     assert user("run", "--rm", "made:1", "cat", "/deep/copied").startswith('{"imageLayoutVersion"')
 
 
+def test_the_host_s_shared_memory_is_the_container_s_where_asked(user: Users) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as shared:
+        shared.write(b"of the host")
+        shared.flush()
+        os.chmod(shared.name, 0o644)
+        script = f"readlink /proc/self/ns/ipc; cat {shared.name}"
+
+        output = user("run", "--rm", "--ipc", "host", "busybox", "sh", "-c", script)
+
+    assert output.splitlines() == [os.readlink("/proc/self/ns/ipc"), "of the host"]
+
+
 def test_a_killed_monitor_is_cleaned_up(user: Users) -> None:
     user.detached("--name", "orphan", "busybox", "sleep", "1000")
 
