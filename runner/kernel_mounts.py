@@ -31,10 +31,13 @@ READ_ONLY_IN_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _EXACTLY = linux.RESOLVE_BENEATH | linux.RESOLVE_NO_SYMLINKS
 
 
-def mount_proc(point: int, nodes: Nodes, *, is_masked: bool) -> None:
-    """Mount this process's own pid namespace's /proc over `point`. Raises `LaunchError`."""
+def mount_proc(point: int, nodes: Nodes, *, of_host: bool, is_masked: bool) -> None:
+    """Mount this process's own pid namespace's /proc over `point`; `of_host` that of the host, which it shares.
+
+    A user namespace that does not own the pid namespace cannot mount it anew. Raises `LaunchError`.
+    """
     with Doing("mount /proc"):
-        proc = new_mount("proc", NO_PRIVILEGE)
+        proc = clone(linux.AT_FDCWD, "/proc", NO_PRIVILEGE) if of_host else new_mount("proc", NO_PRIVILEGE)
         attach_at(proc, point)
         for path in READ_ONLY_IN_PROC if is_masked else ():
             _make_read_only(proc, path)

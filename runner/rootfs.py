@@ -14,6 +14,7 @@ from layerstore import linux
 from layerstore.errors import LaunchError
 from runner import device_nodes, devices, kernel_mounts
 from runner.attachment import NO_PRIVILEGE, attach_at, clone, new_mount, require_shared
+from runner.confinement import HOST
 from runner.failure import Doing
 from runner.inside import locate, make_directory, make_file
 
@@ -59,7 +60,8 @@ def build(
         points = [make_directory(root, path) for path in ("proc", "sys", "dev")]
     proc, sys, dev = points
     of_host = is_rootless and not owns_network
-    kernel_mounts.mount_proc(proc, nodes, is_masked=confinement.masks_paths)
+    shares_processes = is_rootless and confinement.sharing.pid == HOST
+    kernel_mounts.mount_proc(proc, nodes, of_host=shares_processes, is_masked=confinement.masks_paths)
     kernel_mounts.mount_sys(sys, nodes, confinement, of_host=of_host, cgroups=cgroups)
     devices.populate(dev, nodes, id_map, confinement)
     device_nodes.add(root, nodes, confinement.devices)

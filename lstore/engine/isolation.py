@@ -214,6 +214,11 @@ def _sharing(kind: str, text: str, find: Callable[[str], str]) -> str:
         return OWN
     if text.startswith(CONTAINER) and len(text) > len(CONTAINER):
         return CONTAINER + find(text.removeprefix(CONTAINER))
+    if (kind, text) == ("pid", HOST) and os.geteuid() != 0:
+        raise MissingFeature(
+            "cannot share the host's processes without root: nothing would end the container's with it",
+            hint="sudo lstore run …",
+        )
     return text
 
 

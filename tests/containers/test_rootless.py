@@ -126,6 +126,12 @@ def test_the_host_s_shared_memory_is_the_container_s_where_asked(user: Users) ->
     assert output.splitlines() == [os.readlink("/proc/self/ns/ipc"), "of the host"]
 
 
+def test_the_host_s_processes_are_not_shared(user: Users) -> None:
+    assert "cannot share the host's processes without root" in user.refused(
+        "run", "--rm", "--pid", "host", "busybox", "true"
+    )
+
+
 def test_a_killed_monitor_is_cleaned_up(user: Users) -> None:
     user.detached("--name", "orphan", "busybox", "sleep", "1000")
 

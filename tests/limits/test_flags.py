@@ -532,6 +532,22 @@ def test_root_inside_is_nobody_outside_and_the_image_is_not_chowned(store: Path,
     call(store, "rm", "-f", name).check_returncode()
 
 
+def test_a_mapped_container_sees_the_host_s_processes_and_changes_nothing_of_it(
+    store: Path, tmp_path: Path
+) -> None:
+    script = (
+        "readlink /proc/self/ns/pid; cat /proc/$1/comm; grep -c . /proc/keys;"
+        " (: > /proc/sys/kernel/core_pattern) 2> /dev/null || echo refused"
+    )
+    shared = ["--userns", "remap", "--pid", "host", "--ipc", "host"]
+    words = ["run", "--rm", *shared, "busybox", "sh", "-c", script, "sh", str(os.getpid())]
+
+    done = with_own_ids(store, tmp_path, "lstore:1000000:65536\n", *words)
+
+    comm = Path("/proc/self/comm").read_text().strip()
+    assert done.stdout.splitlines() == [os.readlink("/proc/self/ns/pid"), comm, "0", "refused"], done
+
+
 def test_a_mapped_container_starts_again_with_what_it_wrote(store: Path, tmp_path: Path) -> None:
     name = f"mapped-{os.urandom(4).hex()}"
     ids = "lstore:1000000:65536\n"
