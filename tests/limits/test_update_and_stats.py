@@ -104,9 +104,11 @@ def test_a_weight_of_block_io_changes_or_is_refused(store: Path, running: str) -
 def test_a_limit_that_cannot_be_changes_nothing(store: Path, running: str) -> None:
     refused = call(store, "update", "--memory-swap", "32m", running)
     wrong = call(store, "update", "--cpuset-cpus", "4095", running)
+    nowhere = call(store, "update", "--cpuset-mems", "1023", running)
 
     assert "less than memory alone" in refused.stderr
     assert "cannot choose processors" in wrong.stderr
+    assert "cannot choose memory nodes" in nowhere.stderr
     call(store, "restart", "-t", "0", running).check_returncode()
     assert inside(store, running, "memory/memory.limit_in_bytes|memory.max") == ["67108864"]
 
