@@ -14,9 +14,9 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidLayer, storage_error
 from layerstore.layer.copying import copy_data
 from layerstore.layer.descent import DIRECTORY_FLAGS, Descent

@@ -5,9 +5,9 @@ Knows nothing of compression, and of threads only that one of them calls it at a
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import storage_error
 from layerstore.layer.changes import Facts
 from layerstore.layer.layer_index import write_layer_index

@@ -5,7 +5,6 @@ unpacked with their owners, and trees of those owners removed. It is a new inter
 caller may have threads; ``python -I -S`` starts in 20 ms.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -37,20 +36,20 @@ class IdMapper(Protocol):
 
 def assemble_mapped(ids: IdMapper, layers: list[str], directory: str, parent: str | None) -> None:
     """`DirectoryDriver.assemble` with owners as the layers say. Raises what that raises, and `LaunchError`."""
-    _call(ids, "assemble", [layers, directory, parent])
+    _call(ids, "assemble", directory, parent or "", *layers)
 
 
 def remove_mapped(ids: IdMapper, path: str) -> None:
     """`remove_tree` for a tree that such owners have files in. Raises `StorageError`, `LaunchError`."""
-    _call(ids, "remove", [path])
+    _call(ids, "remove", path)
 
 
 def measure_mapped(ids: IdMapper, path: str) -> int:
     """What a tree that such owners have files in takes on disk, in bytes. Raises `StorageError`, `LaunchError`."""
-    return _call(ids, "measure", [path])
+    return _call(ids, "measure", path)
 
 
-def _call(ids: IdMapper, verb: str, arguments: list[object]) -> int:
+def _call(ids: IdMapper, verb: str, *arguments: str) -> int:
     """What a process of its own answers that carries out the verb; it ends with the call, whatever happens."""
     try:
         process = subprocess.Popen(
@@ -70,19 +69,18 @@ def _call(ids: IdMapper, verb: str, arguments: list[object]) -> int:
             if answer == b"ready\n":
                 ids.map_ids(process.pid)
                 with suppress(BrokenPipeError):  # then the answer says why
-                    _write(told.fileno(), json.dumps([verb, *arguments]).encode())
+                    _write(told.fileno(), os.fsencode("\0".join((verb, *arguments))))
                 told.close()
                 answer = heard.read()
     finally:
         process.kill()
         process.wait()
+    if answer.isdigit():
+        return int(answer)
     if not answer:
         raise LstoreError(f"cannot {verb}: its process was killed")
-    parsed = json.loads(answer)
-    if isinstance(parsed, int):
-        return parsed
-    code, message, hint = parsed
-    raise kind_of(code)(message, hint=hint)
+    code, message, hint = answer.decode(errors="replace").split("\0")
+    raise kind_of(code)(message, hint=hint or None)
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -1,13 +1,11 @@
 """The process that `layerstore.snapshot.mapped` starts: root of a user namespace, for one call.
 
-Says "ready" when the namespace is there, waits for its ids and for what to do, one JSON array, and answers
-a number, or the code, message and hint of an error as JSON.
+Says "ready" when the namespace is there, waits for its ids and for what to do, a verb and paths with NUL between
+them, and answers a number, or the code, message and hint of an error.
 """
 
-import json
 import os
 import sys
-from typing import Any
 
 from layerstore import linux
 from layerstore.disk.trees import Meter, remove_tree
@@ -23,10 +21,9 @@ def main() -> int:
         linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
         _enter()
         _say("ready\n")
-        call: list[Any] = json.loads(sys.stdin.buffer.read() or b"[]")
-        answer = _perform(call)
+        answer = _perform(os.fsdecode(sys.stdin.buffer.read()).split("\0"))
     except LstoreError as error:
-        _say(json.dumps([error.code, error.message, error.hint]))
+        _say("\0".join((error.code, error.message.replace("\0", " "), error.hint or "")))
         return 1
     _say(str(answer))
     return 0
@@ -42,18 +39,18 @@ def _enter() -> None:
         ) from error
 
 
-def _perform(call: list[Any]) -> int:
+def _perform(call: list[str]) -> int:
     """What is asked for as a number, or nothing."""
     match call:
-        case ["assemble", list(layers), str(directory), str() | None as parent]:
+        case ["assemble", directory, parent, *layers]:
             try:
-                DirectoryDriver(Ownership.MAPPED).assemble(layers, directory, parent)
+                DirectoryDriver(Ownership.MAPPED).assemble(layers, directory, parent or None)
             except BaseException:
                 _remove(directory)  # the caller could not
                 raise
-        case ["remove", str(path)]:
+        case ["remove", path]:
             _remove(path)
-        case ["measure", str(path)]:
+        case ["measure", path]:
             return _measure(path)
         case _:
             raise LstoreError("nothing to do: the process that called has ended")
@@ -75,4 +72,4 @@ def _measure(path: str) -> int:
 
 
 def _say(text: str) -> None:
-    os.write(1, text.encode())
+    os.write(1, text.encode(errors="replace"))
