@@ -121,6 +121,25 @@ def test_a_prune_that_dies_leaves_nothing_that_the_next_one_does_not_take(lonely
     assert list(mounts.iterdir()) == []
 
 
+def test_what_is_kept_can_be_seen_on_a_read_only_disk(lonely_builder: Builder) -> None:
+    fill(lonely_builder, "a")
+    (size,) = (lonely_builder.root / "build-cache" / "mounts").glob("*/size")
+    size.unlink()
+    store = lonely_builder.root
+    command = lonely_builder.command("builder", "du", "--format", "{{.Type}} {{.Size}}")
+    bind = f'mount --bind {store} {store} && mount -o remount,ro,bind {store} && exec "$@"'
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", bind, "sh", *command],
+        env=lonely_builder.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "exec.cachemount 3.1" in done.stdout, done.stderr
+
+
 class Pauses:
     """A `Cancellation` that has `release` called after so many pauses."""
 

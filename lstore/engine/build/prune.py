@@ -158,9 +158,10 @@ def _size(engine: "Engine", home: str, last_use: int) -> int:
         if moment == last_use:
             return known
     size = _measured(engine, home)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(f"{size} {last_use}")
-    os.utime(home, ns=(last_use, last_use))  # making the file changed it
+    with suppress(OSError):  # on a read-only disk it is measured each time
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"{size} {last_use}")
+        os.utime(home, ns=(last_use, last_use))  # making the file changed it
     return size
 
 
