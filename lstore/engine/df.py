@@ -170,9 +170,10 @@ class _Survey:
         """Records of finished steps, with the layers that no image has, and cache mounts."""
         cache = BuildCache(self._layout)
         layers = cache.layers()
-        paths = [self._layout.blob(layer.digest) for layer in layers]
-        paths += [self._layout.layer(layer.digest) for layer in layers]
-        size = self._measure((*paths, self._layout.build_cache))
+        paths = {self._layout.blob(layer.digest) for layer in layers}
+        paths |= {self._layout.layer(layer.digest) for layer in layers}
+        paths -= {path for image in self._images for path in self._paths(image)}
+        size = self._measure((*sorted(paths), self._layout.build_cache))
         return Kind("Build Cache", len(cache.records()), 0, size, size)
 
     def _kind_of_images(self, usages: tuple[ImageUsage, ...]) -> Kind:

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from fixtures.builds import Builder, write
 from fixtures.registry import Registry
+from lstore.engine.df import disk_usage
 
 pytestmark = pytest.mark.root
 
@@ -122,6 +124,19 @@ def test_a_collection_leaves_what_records_name(lonely_builder: Builder, busybox_
 
     assert lonely_builder.build(context, quiet=False).step("RUN echo middle") == "CACHED"
     assert lonely_builder.call("fsck").returncode == 0
+
+
+def test_a_layer_that_an_image_has_counts_for_that_alone(lonely_builder: Builder) -> None:
+    lonely_builder.image("FROM busybox\nRUN head -c 1000000 /dev/zero > /zeros\n", None, "-t", "built")
+    root = str(lonely_builder.root)
+    said = subprocess.run(["du", "-s", "--block-size=1", root], capture_output=True, check=True).stdout
+
+    usage = disk_usage(lonely_builder.engine)
+
+    sizes = {kind.name: kind.size for kind in usage.kinds}
+    assert sum(sizes.values()) == int(said.split()[0])
+    assert sizes["Images"] > 1_000_000 > sizes["Build Cache"]
+    assert min(sizes.values()) >= 0
 
 
 def test_unused_stages_are_left_alone(builder: Builder) -> None:
