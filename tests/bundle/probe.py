@@ -80,9 +80,12 @@ def read(path: str, most: int = 1 << 16) -> str:
 
 
 def outcome(path: str) -> str:
-    """Of opening it to write, making it where it is missing; nothing is written, the next one reads it, too."""
+    """Of opening it to write, making it where it is missing; all stays as it was, it may be the host's."""
+    is_new = not os.path.lexists(path)
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        if is_new:
+            os.unlink(path)
     except OSError as error:
         return errno.errorcode[error.errno or 0]
     return "opened"
