@@ -32,7 +32,7 @@ IN_STATUS = (
     "Cpus_allowed_list",
 )
 SETTINGS = ("kernel/hostname", "kernel/domainname", "kernel/shmmax", "net/ipv4/ip_forward", "kernel/msgmax")
-LOOKED_AT = ("kcore", "keys", "timer_list", "sched_debug", "interrupts", "latency_stats")
+LOOKED_AT = ("kcore", "timer_list", "sched_debug", "interrupts", "latency_stats")
 WRITTEN = (
     "/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", "/sys/probe", "/probe",
     "/etc/hostname", "/etc/hosts", "/scratch/probe", "/dev/shm/probe", "/dev/probe", "/rw/probe", "/ro/probe",
@@ -63,7 +63,8 @@ def facts(skipped: set[int], outside: set[str]) -> Iterator[str]:
     yield from mounts()
     yield from devices()
     for name in LOOKED_AT:
-        yield f"masked {name} {read(f'/proc/{name}', 10)!r}"
+        text = read(f"/proc/{name}", 10)
+        yield f"masked {name} {text if text in errno.errorcode.values() else bool(text)}"
     for path in WRITTEN:
         yield f"write {path} {outcome(path)}"
     yield from limits()
