@@ -72,7 +72,8 @@ STEPS = """
     COPY --link f /far/away
     RUN touch /far/away /far/too && ln /far/too /far/twin && rm /far/away
     COPY --from=busybox /bin /moved
-    RUN rm /moved/sh && touch /link/.hidden && seen=$(find / -xdev | sort | xargs stat -c '%N %f %u %g') && echo "$seen" > /seen
+    RUN rm /moved/sh && touch /link/.hidden
+    RUN seen=$(find / -xdev | sort | xargs stat -c '%N %f %u %g') && echo "$seen" > /seen
 """
 
 
