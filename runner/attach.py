@@ -43,6 +43,7 @@ class Attachment:
         self._detacher = Detacher(detach_keys if self._has_terminal else b"")
         self._loop = Loop()
         self._pending: list[bytes] = []
+        self._is_flushing = False
         self._is_input_held = False
         self._status: int | None = None
 
@@ -116,6 +117,9 @@ class Attachment:
         self._flush()
 
     def _flush(self) -> None:
+        if self._is_flushing:
+            return  # a signal came in between: what it has to send is next
+        self._is_flushing = True
         try:
             while self._pending:
                 self._connection.send(self._pending[0])
@@ -124,6 +128,8 @@ class Attachment:
             pass
         except OSError:  # reading will tell why
             self._pending.clear()
+        finally:
+            self._is_flushing = False
         self._hold_input(is_held=bool(self._pending))
         self._watch()
 

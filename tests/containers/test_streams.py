@@ -250,17 +250,20 @@ def test_attaching_without_sig_proxy_keeps_signals_to_the_client(lstore: Lstore)
 
 
 def test_attaching_passes_signals_on_and_without_input_types_nothing(lstore: Lstore) -> None:
-    script = "trap 'echo term; exit 5' TERM; while :; do read line && echo got $line; done"
+    script = "while :; do if read -t 1 line; then echo got $line; else echo nothing; fi; done"
+    script = f"trap 'echo term; exit 5' TERM; {script}"
     lstore.detached("-i", "--name", "heard", "busybox", "sh", "-c", script)
 
     with lstore.under_way("attach", "--no-stdin", "heard") as silent:
         type_into(silent, b"unheard\n")
+        assert silent.stdout is not None
+        assert silent.stdout.readline() == b"nothing\n"  # from here on it hears all
         with lstore.under_way("attach", "heard") as client:
             type_into(client, b"heard\n")
-            assert silent.stdout is not None
-            assert silent.stdout.readline() == b"got heard\n"
+            assert next(line for line in silent.stdout if line != b"nothing\n") == b"got heard\n"
             client.send_signal(signal.SIGTERM)
-            assert client.wait(60) == 5
+            status = client.wait(60)
+            assert status == 5, client.stderr.read() if client.stderr else ""
         assert silent.wait(60) == 5
 
 
