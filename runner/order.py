@@ -22,8 +22,8 @@ STARTED = b"\0"
 class Order(Value):
     """`state` is how the container was before, `containers` the directory of all, `snapshot` what goes with this one.
 
-    The lock of the container comes with it, and with `has_client` the first client's connection, which sees all
-    output from the start on. `rows` and `columns` are the first size of its terminal.
+    The lock of the container comes with it, and perhaps the first client's connection, which sees all output from
+    the start on. `rows` and `columns` are the first size of its terminal.
     """
 
     config: ContainerConfig
@@ -31,7 +31,6 @@ class Order(Value):
     stack: MountStack
     containers: str
     snapshot: str
-    has_client: bool = False
     rows: int = 0
     columns: int = 0
 

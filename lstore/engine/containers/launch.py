@@ -50,7 +50,6 @@ def launch(engine: Engine, container: Startable, client: FirstClient | None) -> 
         container.stack,
         places.containers_of(engine),
         places.snapshot_of(engine, home.id),
-        client is not None,
         client.rows if client else 0,
         client.columns if client else 0,
     )
