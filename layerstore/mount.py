@@ -48,3 +48,7 @@ class MountStack(Value):
     def is_read_only(self) -> bool:
         """Whether nothing can be written through this stack."""
         return self.upper is None
+
+    def volatile(self) -> MountStack:
+        """This stack, its changes being of no use after a crash. overlayfs refuses to mount them a second time."""
+        return MountStack(self.lowers, self.upper, self.work, self.userxattr, is_volatile=True)

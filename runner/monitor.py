@@ -48,15 +48,15 @@ _STREAM_NAMES = {wire.OUTPUT: "stdout", wire.ERRORS: "stderr"}
 
 
 def main(
-    launcher: Launcher, attach: Callable[[MountStack, str], None], remove: Callable[[Order], None]
+    launcher: Launcher,
+    attach: Callable[[MountStack, str], None],
+    remover: Callable[[], Callable[[Order], None]],
 ) -> NoReturn:
     """Become the monitor that the order of `launcher` asks for; never returns. Ends where there is none.
 
-    `attach` mounts a root filesystem, `remove` removes all that is a container's.
+    `attach` mounts a root filesystem; `remover`, called while the container runs, gives what removes all of it.
     """
     linux.load_all()  # before there is anything to do
-    if os.fork():
-        os._exit(0)  # so that nobody has to wait for the monitor
     received = launcher.receive()
     if received is None:
         os._exit(0)
@@ -72,9 +72,11 @@ def main(
         os._exit(1)
     launcher.report(STARTED)
     os.close(lock)
+    remove = remover() if wanted.config.is_removed_at_end else None
     monitor.attend()
-    if wanted.config.is_removed_at_end:
+    if remove is not None:
         remove(wanted)
+    close_all_but()  # nobody who waits for us needs to wait until our memory is freed
     os._exit(0)
 
 

@@ -459,6 +459,15 @@ def test_images_that_containers_stand_on_are_not_collected(lstore: Lstore, busyb
     own("rm", "stands")
 
 
+@pytest.mark.parametrize(("option", "waits"), [("--rm", False), ("--label=kept", True)])
+def test_only_what_is_kept_waits_for_the_disk(lstore: Lstore, option: str, waits: bool) -> None:
+    """overlayfs syncs the whole file system below it at the end, unless it is mounted volatile."""
+    mounts = lstore("run", option, "--name", "written", "busybox", "grep", "upperdir=", "/proc/mounts")
+
+    assert ("volatile" not in mounts) is waits
+    lstore.call("rm", "written")
+
+
 def test_a_monitor_is_small_and_does_nothing_while_nothing_happens(
     lstore: Lstore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,12 +196,12 @@ def test_nothing_is_left_by_a_removal_by_force(hidden: Lstore, box: str) -> None
 
 
 def test_nothing_is_left_of_kills_at_random_moments(hidden: Lstore, runtime: str) -> None:
-    moments = random.Random(SEED)
+    moments, seconds = random.Random(SEED), f"{54320 + len(runtime)}{os.getpid()}"  # which nobody else sleeps
     hidden("run", "--rm", "--runtime", runtime, "busybox", "true")
     before = survey(hidden)
     for number in range(KILLS):
         command = hidden.command(
-            "run", "--rm", "--name", "victim", "--runtime", runtime, "busybox", "sleep", "54321"
+            "run", "--rm", "--name", "victim", "--runtime", runtime, "busybox", "sleep", seconds
         )
         launcher = subprocess.Popen(
             command,
@@ -220,5 +220,5 @@ def test_nothing_is_left_of_kills_at_random_moments(hidden: Lstore, runtime: str
 
         assert (hidden.leftovers(), processes_of(hidden), groups_of(hidden)) == ([], [], []), number
     assert survey(hidden) == before
-    sleepers = [pid for pid in pids() if b"54321" in command_line(pid)]
+    sleepers = [pid for pid in pids() if seconds.encode() in command_line(pid)]
     assert sleepers == []

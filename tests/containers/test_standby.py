@@ -53,15 +53,18 @@ def test_the_one_that_was_called_up_is_taken_once() -> None:
 
 _COPY = """
 import os, sys, time
+from layerstore import linux
 from lstore.engine.containers import standby
 kept = os.open("/dev/zero", os.O_RDONLY)
 os.set_inheritable(kept, True)
+linux.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
 standby.call_up()
-pid = standby._called_up[0]._pid
+os.waitpid(standby._called_up[0]._pid, 0)
+(pid,) = open(f"/proc/self/task/{os.getpid()}/children").read().split()
 read = lambda name: open(f"/proc/{pid}/{name}", "rb").read().strip(b"\\0")
 while not read("cmdline").startswith(b"lstore: "):
     time.sleep(0.001)
-print(read("cmdline").decode(), read("environ"), os.getsid(pid) == pid)
+print(read("cmdline").decode(), read("environ"), os.getsid(int(pid)) != os.getsid(0))
 print(*sorted(os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0] for fd in os.listdir(f"/proc/{pid}/fd")))
 """
 

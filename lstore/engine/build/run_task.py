@@ -10,7 +10,6 @@ from layerstore.build.instruction import Run
 from layerstore.build.step_key import definition_key, image_key, result_key
 from layerstore.dataclass import dataclass
 from layerstore.errors import LaunchError, StepFailed, UsageError
-from layerstore.mount import MountStack
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.tasks import Cancellation
@@ -133,7 +132,9 @@ class RunTask:
         from lstore.engine.build.step_work import RunWork
 
         view = self.site.view(self.root)
-        stack = _volatile(self.site.snapshotter.prepare(place.key, self.root.diff_ids))
+        stack = self.site.snapshotter.prepare(
+            place.key, self.root.diff_ids
+        ).volatile()  # a crash begins it anew
         network = self._network()
         if network not in ("host", "none"):
             raise UsageError(f"cannot run a build step in network {network!r}")
@@ -148,11 +149,6 @@ class RunTask:
             self.clamp,
             self.site.owners(self.root),
         )
-
-
-def _volatile(stack: MountStack) -> MountStack:
-    """`stack`, its changes being of no use before they are a layer: who crashes begins the step anew."""
-    return MountStack(stack.lowers, stack.upper, stack.work, stack.userxattr, is_volatile=True)
 
 
 def _write_script(state: str, content: str) -> str:

@@ -101,7 +101,8 @@ def begin(engine: Engine, request: ContainerRequest, progress: Progress = SILENT
         lock.close()
         raise
     events.record(containers, "create", config)
-    return Created(engine, home, config, stack, lock)
+    # One that is removed at its end is started once, and its removal need not wait until all it wrote is on disk.
+    return Created(engine, home, config, stack.volatile() if config.is_removed_at_end else stack, lock)
 
 
 def _reserve(containers: str, wanted: str | None, identifier: str) -> str:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 LAUNCHER_FD = 3
 """Where a monitor is born with the connection to its launcher, standard streams aside."""
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from lstore.engine.containers.monitor_main import main; main()"
+_START = (
+    "import os, sys; os.fork() and os._exit(0); sys.path.insert(0, sys.argv[1]); "
+    "from lstore.engine.containers.monitor_main import main; main()"
+)
 _CODE = os.path.dirname(os.path.dirname(os.path.abspath(layerstore.__file__)))
 _CHUNK = 64 << 10
 
@@ -94,6 +97,8 @@ def _stand_by(connection: _socket.socket) -> NoReturn:
     """Be a monitor, and have nothing of the process that this one is a copy of."""
     try:
         os.setsid()
+        if os.fork():
+            os._exit(0)  # so that nobody has to wait for the monitor
         if connection.fileno() != LAUNCHER_FD:
             os.dup2(connection.detach(), LAUNCHER_FD, inheritable=False)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
