@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lstore.cli.settings import Streams
 
+
 def main() -> NoReturn:
     """Run the command that the process was given, and exit with its status."""
     signals.signal(signals.SIGTERM, raise_terminated)
