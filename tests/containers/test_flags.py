@@ -18,7 +18,7 @@ pytestmark = pytest.mark.root
 
 FOREVER = ("busybox", "sleep", "1000")
 # It needs a moment to end when it is asked to.
-SLOW = ("busybox", "sh", "-c", "trap 'sleep 0.3; exit 3' TERM USR1; echo ready; while :; do sleep 0.05; done")
+SLOW = ("busybox", "sh", "-c", "trap 'sleep 1; exit 3' TERM USR1; echo ready; while :; do sleep 0.05; done")
 
 
 def inside(lstore: Lstore, *words: str) -> str:
@@ -170,7 +170,7 @@ def test_stop_and_restart_send_the_signal_that_they_are_told(lstore: Lstore) -> 
 
 def test_a_restart_kills_after_the_time_that_it_is_told(lstore: Lstore) -> None:
     script = (
-        "echo run >> /runs; trap 'sleep 0.3; echo asked >> /runs; exit 3' TERM; while :; do sleep 0.02; done"
+        "echo run >> /runs; trap 'sleep 2; echo asked >> /runs; exit 3' TERM; while :; do sleep 0.02; done"
     )
     lstore.detached("--name", "told", "busybox", "sh", "-c", script)
     lstore("exec", "told", "sh", "-c", "until test -s /runs; do sleep 0.02; done")

@@ -172,7 +172,7 @@ def test_events_go_on_as_they_happen(lstore: Lstore) -> None:
 
 
 def test_events_end_at_a_time_to_come(lstore: Lstore) -> None:
-    with lstore.under_way("events", "--since", "0", "--until", f"{time.time() + 2:.3f}") as watcher:
+    with lstore.under_way("events", "--since", "0", "--until", f"{time.time() + 3:.3f}") as watcher:
         lstore("create", "--name", "meanwhile", "busybox")
         out, _ = watcher.communicate(timeout=60)
 

@@ -187,7 +187,7 @@ def test_start_attached_shows_the_run_and_exits_as_it_does(lstore: Lstore) -> No
 def test_start_passes_input_on_only_with_interactive(
     lstore: Lstore, options: tuple[str, ...], out: str
 ) -> None:
-    lstore("create", "-i", "--name", "later", "busybox", "sh", "-c", "read -t 0.5 word; echo got $word")
+    lstore("create", "-i", "--name", "later", "busybox", "sh", "-c", "read -t 1.5 word; echo got $word")
 
     assert lstore.call("start", *options, "later", stdin=b"typed\n").stdout == out
 
