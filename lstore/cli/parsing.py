@@ -28,6 +28,10 @@ class LazyGroup(click.Group):
         self._families = families or {}
         self.callback = click.pass_context(_help_without_command)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click."""
+        return super().parse_args(ctx, _with_plain_switches(self, args, is_mixed=False))
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names that help and completion show."""
         shown = [name for name, verb in self._verbs.items() if not verb.is_hidden]
@@ -94,33 +98,38 @@ class VerbCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click; where it leaves the context of a `click.UsageError` open, it is this one."""
         try:
-            return super().parse_args(ctx, self._with_plain_switches(args))
+            is_mixed = self.context_settings.get(_MIXED, True)
+            return super().parse_args(ctx, _with_plain_switches(self, args, is_mixed=is_mixed))
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise
 
-    def _with_plain_switches(self, args: Sequence[str]) -> list[str]:
-        """`args` with ``--switch=true`` and ``--switch=false``, which docker takes, spelt so that click does."""
-        options = {
-            spelling: option
-            for option in self.params
-            if isinstance(option, click.Option)
-            for spelling in (*option.opts, *option.secondary_opts)
-        }
-        ahead, plain = list(args), list[str]()
-        while ahead and ahead[0] != "--" and (ahead[0][:1] == "-" or self.context_settings.get(_MIXED, True)):
-            word = ahead.pop(0)
-            name, equals, value = word.partition("=")
-            option, said = options.get(name), truth(value) if equals else None
-            if option is not None and option.is_flag and said is not None:
-                plain = [each for each in plain if each not in (*option.opts, *option.secondary_opts)]
-                plain += (option.opts if said is (name in option.opts) else option.secondary_opts)[:1]
-                continue
-            plain.append(word)
-            if not equals and _takes_next(word, options):
-                plain += ahead[:1]
-                del ahead[:1]
-        return plain + ahead
+
+def _with_plain_switches(command: click.Command, args: Sequence[str], *, is_mixed: bool) -> list[str]:
+    """`args` with ``--switch=true`` and ``--switch=false``, which docker takes, spelt so that click does.
+
+    Options may stand behind words only where `is_mixed`.
+    """
+    options = {
+        spelling: option
+        for option in command.params
+        if isinstance(option, click.Option)
+        for spelling in (*option.opts, *option.secondary_opts)
+    }
+    ahead, plain = list(args), list[str]()
+    while ahead and ahead[0] != "--" and (ahead[0][:1] == "-" or is_mixed):
+        word = ahead.pop(0)
+        name, equals, value = word.partition("=")
+        option, said = options.get(name), truth(value) if equals else None
+        if option is not None and option.is_flag and said is not None:
+            plain = [each for each in plain if each not in (*option.opts, *option.secondary_opts)]
+            plain += (option.opts if said is (name in option.opts) else option.secondary_opts)[:1]
+            continue
+        plain.append(word)
+        if not equals and _takes_next(word, options):
+            plain += ahead[:1]
+            del ahead[:1]
+    return plain + ahead
 
 
 def _takes_next(word: str, options: Mapping[str, click.Option]) -> bool:

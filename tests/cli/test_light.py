@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lstore.cli import light
@@ -80,6 +80,8 @@ def by_click(arguments: list[str]) -> tuple[dict[str, object], dict[str, object]
 
 @settings(max_examples=400, deadline=None)
 @given(command_lines())
+@example(["--debug=true", "images"])
+@example(["--debug", "--debug=false", "ps"])
 def test_what_it_understands_click_understands_the_same_way(arguments: list[str]) -> None:
     plain = light.parse(arguments, ENVIRONMENT)
 
