@@ -257,7 +257,8 @@ class Monitor:
             self._give_up_waiting()
             return
         self._signal(self._config.stop_signal)
-        self._loop.alarm("kill", self._config.stop_timeout, lambda: self._signal(signals.SIGKILL))
+        if self._config.stop_timeout >= 0:
+            self._loop.alarm("kill", self._config.stop_timeout, lambda: self._signal(signals.SIGKILL))
 
     def _give_up_waiting(self) -> None:
         self._loop.disarm("restart")

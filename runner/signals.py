@@ -74,7 +74,7 @@ def restore_defaults() -> None:
             continue
         if number in _OF_THE_C_LIBRARY:
             linux.set_default_action(number)
-        else:
+        elif signals.getsignal(number) != signals.SIG_DFL:
             signals.signal(number, signals.SIG_DFL)
     signals.pthread_sigmask(signals.SIG_SETMASK, ())
 

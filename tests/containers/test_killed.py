@@ -144,9 +144,13 @@ def test_a_client_tells_of_the_death_of_its_container_s_monitor(lstore: Lstore) 
     assert lstore.leftovers() == []
 
 
-def test_a_monitor_that_is_asked_to_end_ends_its_container_in_its_own_way(lstore: Lstore) -> None:
-    script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
-    lstore.detached("--name", "asked", "--restart", "unless-stopped", "busybox", "sh", "-c", script)
+@pytest.mark.parametrize("patience", ["10", "-1"])
+def test_a_monitor_that_is_asked_to_end_ends_its_container_in_its_own_way(
+    lstore: Lstore, patience: str
+) -> None:
+    script = "trap 'sleep 0.3; echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    policies = ("--restart", "unless-stopped", "--stop-timeout", patience)
+    lstore.detached("--name", "asked", *policies, "busybox", "sh", "-c", script)
     lstore.wait_for_line("asked", "ready")
     home = lstore.home("asked")
 
