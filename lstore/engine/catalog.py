@@ -10,7 +10,14 @@ from collections.abc import Iterable, Iterator
 
 from layerstore.content import read_document, read_manifest
 from layerstore.dataclass import dataclass, replace
-from layerstore.errors import Conflict, InvalidInput, LstoreError, NotFound
+from layerstore.errors import (
+    Conflict,
+    InvalidInput,
+    LstoreError,
+    NotFound,
+    StoreDamaged,
+    UnsupportedContent,
+)
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor
@@ -129,6 +136,18 @@ def find(store: Store, text: str, platform: Platform | None = None) -> Image:
         alone = tuple(image for image in found if any(ref.platform is not None for ref in image.refs))
         return preferred((*alone, *found), platform or store.platform)  # as `RefTable.find` prefers them
     return one_id(by_id(images(store, table), text), text)
+
+
+def parts(image: Image, text: str) -> tuple[Manifest, ImageConfig]:
+    """Manifest and configuration of `image`, which was asked for as `text`.
+
+    Raises `StoreDamaged`, and `UnsupportedContent` for an artifact that is no root filesystem.
+    """
+    if image.damage:
+        raise StoreDamaged(f"cannot read image {text}: {image.damage}")
+    if image.config is None or image.manifest is None:
+        raise UnsupportedContent(f"{text} is an artifact, not an image")
+    return image.manifest, image.config
 
 
 def named(table: RefTable, text: str) -> tuple[Ref, ...]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from layerstore.errors import StoreDamaged, UnsupportedContent
 from layerstore.oci.digest import Digest
 from layerstore.store.store import Store
 from lstore.engine import catalog
@@ -25,13 +24,10 @@ def image_history(store: Store, text: str) -> tuple[Step, ...]:
     Raises `NotFound`, `StoreDamaged`, and `UnsupportedContent` for an artifact that is no image.
     """
     image = catalog.find(store, text)
-    if image.damage:
-        raise StoreDamaged(f"cannot read image {text}: {image.damage}")
-    if image.config is None or image.manifest is None:
-        raise UnsupportedContent(f"{text} is an artifact, not an image")
-    sizes = [layer.size for layer in image.manifest.layers]
+    manifest, config = catalog.parts(image, text)
+    sizes = [layer.size for layer in manifest.layers]
     steps: list[Step] = []
-    for entry in image.config.history:
+    for entry in config.history:
         size = 0 if entry.empty_layer or not sizes else sizes.pop(0)
         steps.append(Step(None, entry.created, entry.created_by, size, entry.comment))
     steps.extend(Step(None, "", "", size, "") for size in sizes)

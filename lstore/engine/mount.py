@@ -21,8 +21,6 @@ from layerstore.errors import (
     MissingFeature,
     NotFound,
     StorageError,
-    StoreDamaged,
-    UnsupportedContent,
 )
 from layerstore.mount import Directory, MountStack
 from layerstore.oci.digest import Digest
@@ -148,13 +146,10 @@ def _subject(engine: "Engine", request: MountRequest, progress: Progress) -> Ite
             yield _Subject(key, engine.snapshotter.parent(key), _with_upper_below(stack))
         return
     image = catalog.find(store, request.name, request.platform or engine.platform)
-    if image.damage:
-        raise StoreDamaged(f"cannot mount {request.name}: {image.damage}")
-    if image.config is None or image.manifest is None:
-        raise UnsupportedContent(f"{request.name} is an artifact, not an image")
+    manifest, config = catalog.parts(image, request.name)
     with store.holding(image.descriptor):
-        engine.snapshotter.ensure(image.manifest, image.config, progress)
-        diff_ids = image.config.diff_ids
+        engine.snapshotter.ensure(manifest, config, progress)
+        diff_ids = config.diff_ids
         with store.locked():
             yield _Subject(str(image.id), diff_ids, engine.snapshotter.view(diff_ids))
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layerstore.errors import StoreDamaged, UnsupportedContent, storage_error
+from layerstore.errors import storage_error
 from layerstore.layer.entry import Entry
 from layerstore.layer.layer_index import read_layer_changes
 from layerstore.layer.tar_writer import INDEX, TAR
@@ -61,18 +61,15 @@ def open_image(
     Raises `NotFound`, `StoreDamaged`, `UnsupportedContent` for an artifact, and what unpacking raises.
     """
     image = catalog.find(engine.store, text, platform or engine.platform)
-    if image.damage:
-        raise StoreDamaged(f"cannot read image {text}: {image.damage}")
-    if image.config is None or image.manifest is None:
-        raise UnsupportedContent(f"{text} is an artifact, not an image")
-    engine.snapshotter.ensure(image.manifest, image.config, progress)
+    manifest, config = catalog.parts(image, text)
+    engine.snapshotter.ensure(manifest, config, progress)
     with ExitStack() as opened:
         layers = []
-        for descriptor, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
+        for descriptor, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
             directory = engine.store.layers.path(diff_id)
             tar = _open(os.path.join(directory, TAR), opened)
             layers.append(OpenLayer(descriptor, diff_id, directory, tar))
-        yield OpenImage(image.id, image.manifest, image.config, tuple(layers))
+        yield OpenImage(image.id, manifest, config, tuple(layers))
 
 
 def _open(path: str, opened: ExitStack) -> int:
