@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+
 from layerstore.errors import EXIT_USAGE, LaunchError, LstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+
+_REPAIR = "lstore fsck --repair"
+"""The kernel's "input/output error" is a layer whose tar does not have what its index says."""
 
 # A pipe takes this much in one piece (pipe(7) PIPE_BUF), which is what a failing child has to say.
 LONGEST_REPORT = 4096
@@ -32,7 +37,9 @@ class Doing:
             reason = (error.strerror or str(error)).lower()
             where = f" ({error.filename})" if error.filename else ""
             raise LaunchError(
-                f"cannot {self._what}: {reason}{where}", hint=self._hint, exit_status=self._exit_status
+                f"cannot {self._what}: {reason}{where}",
+                hint=_REPAIR if error.errno == errno.EIO else self._hint,
+                exit_status=self._exit_status,
             ) from error
 
 
@@ -41,6 +48,8 @@ def to_report(error: BaseException) -> bytes:
     if isinstance(error, LstoreError):
         status, message, hint = error.exit_status, error.message, error.hint or ""
         status = status if isinstance(error, LaunchError) else EXIT_USAGE
+    elif isinstance(error, OSError) and error.errno == errno.EIO:
+        status, message, hint = EXIT_USAGE, "cannot read the container's image: it is damaged", _REPAIR
     else:
         status, message, hint = EXIT_USAGE, f"cannot start the process: {type(error).__name__}: {error}", ""
     text = f"{message.replace(chr(0), ' ')}\0{hint}".encode(errors="replace")

@@ -22,6 +22,23 @@ def image(lstore: Lstore) -> Iterator[str]:
     lstore.call("rmi", "mine:1")
 
 
+def test_a_layer_that_lost_its_end_is_told_of_and_repaired(tmp_path: Path, busybox_layout: Path) -> None:
+    own = Lstore(tmp_path / "store")
+    own("load", "-q", "-i", str(busybox_layout))
+    (tar,) = (own.root / "layers").glob("*/tar")
+    os.truncate(tar, 4096)
+
+    damaged = own.call("run", "--rm", "busybox", "true")
+    own.call("fsck", "--quiet", "--repair")
+
+    assert damaged.returncode == 125
+    assert damaged.stderr.splitlines()[-2:] == [
+        "lstore: cannot read the container's image: it is damaged",
+        "  try: lstore fsck --repair",
+    ]
+    assert own("run", "--rm", "busybox", "echo", "whole again") == "whole again"
+
+
 def names(lstore: Lstore) -> list[str]:
     return lstore("images", "--format", "{{.Repository}}:{{.Tag}}").split()
 
