@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from layerstore.dataclass import dataclass, field
 from registry_client.challenge import Challenge
 from registry_client.credentials import Credentials
 from registry_client.docker_config import Credential

@@ -6,8 +6,8 @@ certificate authorities, ``NAME.cert`` with ``NAME.key`` a client's pair. All th
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import UsageError, file_error
 from layerstore.oci.reference import DEFAULT_REGISTRY
 from registry_client.hosts import origin_host

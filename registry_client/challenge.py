@@ -6,7 +6,8 @@ raises, and reads each character a bounded number of times.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from layerstore.dataclass import dataclass
 
 MAX_FIELD = 16 << 10
 """Characters of one WWW-Authenticate field that are looked at."""

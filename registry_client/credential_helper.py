@@ -6,8 +6,8 @@ A helper is told one server URL and answers for that one; `list`, which tells al
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidDocument, MissingFeature, RegistryError, UsageError
 from layerstore.oci.document import dump, parse_object, text
 from registry_client.docker_config import Credential

@@ -6,8 +6,8 @@ docker's "config.json" reference and containers-auth.json(5). Fields that lstore
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from layerstore.dataclass import dataclass, field
 from layerstore.errors import InvalidDocument, UsageError
 from layerstore.oci.document import Json, Object, child, dump, parse_object, string_map, text
 from layerstore.oci.reference import DEFAULT_REGISTRY

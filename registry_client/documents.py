@@ -1,7 +1,6 @@
 """Manifests over the wire: named by tag or digest, always verified. Distribution specification, "Pulling manifests"."""
 
-from dataclasses import dataclass
-
+from layerstore.dataclass import dataclass
 from layerstore.errors import (
     ContentMismatch,
     InvalidDigest,

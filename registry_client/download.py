@@ -4,9 +4,9 @@ Distribution specification, "Pulling blobs"; RFC 9110, section 14. The bytes are
 """
 
 import re
-from dataclasses import dataclass
 from functools import partial
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import ContentMismatch, RegistryError, Unreachable
 from layerstore.oci.descriptor import Descriptor
 from registry_client.messages import Body, Response

@@ -1,8 +1,8 @@
 """A registry's refusals as our errors: one clear line each. Distribution specification, "Error Codes"."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import (
     ContentMismatch,
     LimitExceeded,

@@ -1,7 +1,6 @@
 """Registry hosts, and the order in which they are asked: mirrors first for reading, the origin alone for writing."""
 
-from dataclasses import dataclass
-
+from layerstore.dataclass import dataclass
 from layerstore.oci.reference import DEFAULT_REGISTRY
 from registry_client.origin import is_loopback, split_authority
 from registry_client.settings import Mirror, RegistrySettings, Settings

@@ -1,10 +1,10 @@
 """Requests and responses as values, and the protocol of whatever carries them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 from layerstore.content import Opener
+from layerstore.dataclass import dataclass, field, replace
 from layerstore.errors import LimitExceeded
 
 _READ = 1 << 16

@@ -3,9 +3,9 @@
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import RegistryError
 
 _PORTS = {"http": 80, "https": 443}

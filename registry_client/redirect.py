@@ -1,8 +1,8 @@
 """Where a redirect leads, and what may come along: nothing secret to another origin. RFC 9110, section 15.4."""
 
-from dataclasses import replace
 from urllib.parse import urljoin
 
+from layerstore.dataclass import replace
 from layerstore.errors import RegistryError
 from registry_client.messages import Request, Response
 from registry_client.origin import Origin, is_local

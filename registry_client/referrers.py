@@ -4,8 +4,7 @@ A registry without the referrers API keeps an index under a tag made of the dige
 schema"), which whoever pushes a manifest with a subject has to keep up to date.
 """
 
-from dataclasses import replace
-
+from layerstore.dataclass import replace
 from layerstore.errors import InvalidDocument, LimitExceeded, NotFound, RegistryError
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor

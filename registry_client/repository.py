@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from layerstore.content import CHUNK, BytesReader, Opener, Readable, VerifyingReader, has_children
+from layerstore.dataclass import dataclass
 from layerstore.errors import ContentMismatch, LimitExceeded
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

@@ -1,9 +1,10 @@
 """When to try again: exponential backoff with jitter, Retry-After, a budget. RFC 9110, section 10.2.3."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+
+from layerstore.dataclass import dataclass
 
 TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that another try may cure."""

@@ -1,7 +1,8 @@
 """Scopes: what a token is to allow. Distribution specification's token authentication, "scope"."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from layerstore.dataclass import dataclass
 
 PULL = frozenset({"pull"})
 PUSH = frozenset({"pull", "push"})

@@ -4,9 +4,9 @@ Docker registry API v1, "Search"; distribution specification, "_catalog" (an ext
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidDocument, RegistryError
 from layerstore.oci.document import Json, as_object, items, natural, parse_object, text
 from registry_client.listing import names

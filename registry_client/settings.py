@@ -5,9 +5,9 @@ The format is described, for people, in docs/registries.md. Nothing here touches
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from layerstore.dataclass import dataclass, field, replace
 from layerstore.errors import RegistryError, UsageError
 from layerstore.oci.document import Json, Object
 from layerstore.oci.reference import DEFAULT_REGISTRY

@@ -1,9 +1,9 @@
 """One repository at one host: where its URLs are, and how it is asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import Unreachable
 from registry_client.exchange import Exchange
 from registry_client.failures import Asked, failure

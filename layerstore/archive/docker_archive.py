@@ -7,12 +7,12 @@ is a plain tar goes by its diff_id, which whoever reads it verifies; only a comp
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
 
 from layerstore.archive.layout_index import ArchivedImage
 from layerstore.archive.members import Member, Members, shown
 from layerstore.archive.tar_archive import Blob, TarArchive
 from layerstore.content import CHUNK
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidArchive, InvalidInput, LimitExceeded, UnsupportedContent
 from layerstore.layer.codec import MAGIC_SIZE, detect
 from layerstore.oci import mediatype

@@ -8,7 +8,6 @@ docker reads those like its own short ones, but podman takes ``debian:12`` for `
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Protocol
 
 from layerstore.archive.docker_archive import MANIFEST_FILE, SavedImage
@@ -16,6 +15,7 @@ from layerstore.archive.layout_index import INDEX_FILE, LAYOUT_BYTES, LAYOUT_FIL
 from layerstore.archive.oci_layout import blob_name
 from layerstore.archive.tar_writer import Output, TarWriter
 from layerstore.content import Readable, VerifyingReader
+from layerstore.dataclass import replace
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor

@@ -4,8 +4,7 @@ OCI image-spec, image-layout.md. Names are annotations: a root with several name
 Unknown fields of the index and of its entries survive an edit.
 """
 
-from dataclasses import dataclass, replace
-
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidArchive, InvalidInput, NotFound, UnsupportedContent
 from layerstore.oci import mediatype
 from layerstore.oci.annotation import IMAGE_NAME, REF_NAME

@@ -7,9 +7,9 @@ CVE-2025-11395). Nothing is ever extracted. Threads may read side by side: all r
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from layerstore.content import Readable
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidArchive, InvalidLayer, LimitExceeded
 from layerstore.layer.entry import Kind
 from layerstore.layer.source import TarFile, read_at

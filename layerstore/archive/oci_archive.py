@@ -4,8 +4,6 @@ OCI image-spec, image-layout.md. Docker's have a ``manifest.json`` too, for olde
 the names are taken, where the layout's own annotations do not give whole ones.
 """
 
-from dataclasses import replace
-
 from layerstore.archive.docker_archive import MANIFEST_FILE, read_saved_images
 from layerstore.archive.layout_index import (
     INDEX_FILE,
@@ -20,6 +18,7 @@ from layerstore.archive.members import Member, Members
 from layerstore.archive.oci_layout import BLOBS, blob_name
 from layerstore.archive.tar_archive import TarArchive
 from layerstore.content import has_children, read_manifest
+from layerstore.dataclass import replace
 from layerstore.errors import InvalidDigest
 from layerstore.oci import mediatype
 from layerstore.oci.annotation import IMAGE_NAME

@@ -7,7 +7,6 @@ Durable like the store: a blob is written under a temporary name, verified, sync
 
 import os
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from layerstore.archive.layout_index import (
     INDEX_FILE,
@@ -21,6 +20,7 @@ from layerstore.archive.layout_index import (
 )
 from layerstore.archive.plain_file import opened_plain_file, plain_file_size, read_plain_file
 from layerstore.content import CHUNK, Opener, Readable, VerifyingReader
+from layerstore.dataclass import dataclass
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import exclusive
 from layerstore.disk.publish import (

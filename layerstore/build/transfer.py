@@ -9,7 +9,6 @@ when it was checked out (docs/adr/0006-copied-files-have-one-time.md).
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -19,6 +18,7 @@ from layerstore.build.file_mode import changed_mode
 from layerstore.build.owner import Owner
 from layerstore.build.root_tree import RootTree
 from layerstore.build.selection import Selection
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidInput, LimitExceeded, UnsupportedContent, file_error
 from layerstore.layer.changeset import WHITEOUT_PREFIX
 from layerstore.layer.entry import MAX_ENTRIES, NO_XATTRS, Entry, Kind

@@ -8,10 +8,10 @@ a time is indexed beyond `MANY` entries: the other's indexer waits for it, while
 """
 
 import threading
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
+from layerstore.dataclass import dataclass
 from layerstore.layer.codec import MAGIC_SIZE, MAX_LAYER_SIZE, Decompressor, decompressor, detect
 from layerstore.layer.tar_writer import PlainBlob, TarWriter
 from layerstore.oci.digest import Digest

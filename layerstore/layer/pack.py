@@ -6,9 +6,9 @@ times but the files' own, which `clamp` (SOURCE_DATE_EPOCH) bounds.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import Conflict
 from layerstore.layer.changeset import OPAQUE_NAME, WHITEOUT_PREFIX
 from layerstore.layer.entry import Entry, Kind

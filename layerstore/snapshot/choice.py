@@ -1,9 +1,9 @@
 """Which driver this host can use best, found out by trying. ``lstore info`` shows the reason."""
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import UsageError
 from layerstore.snapshot.driver import Driver
 

@@ -8,10 +8,10 @@ twice. The layer's blob is its tar itself, uncompressed, and a second name of th
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import storage_error
 from layerstore.layer.diff import diff, members
 from layerstore.layer.entry import Entry

@@ -11,8 +11,8 @@ does a restart of the machine. Records are written under the store lock, before 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
+from layerstore.dataclass import dataclass, replace
 from layerstore.disk.publish import make_directories, write_file
 from layerstore.disk.trees import remove_tree
 from layerstore.errors import InvalidInput, storage_error

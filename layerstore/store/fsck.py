@@ -16,11 +16,11 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from layerstore.content import CHUNK
+from layerstore.dataclass import dataclass
 from layerstore.disk import locks
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.publish import sync_directory, write_file

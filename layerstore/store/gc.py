@@ -8,9 +8,9 @@ one hold of the store lock, which translates their ``OSError``.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 
+from layerstore.dataclass import dataclass, field
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import open_lock
 from layerstore.disk.publish import TEMPORARY_PREFIX, remove_file, sync_directory

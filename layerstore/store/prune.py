@@ -6,8 +6,8 @@ gives the space back. All of it under one hold of the store lock.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from layerstore.dataclass import dataclass
 from layerstore.disk.trees import Meter
 from layerstore.store.closure import Closure
 from layerstore.store.gc import Marked

@@ -5,10 +5,10 @@ Whoever repairs keeps the damaged bytes beside the new table (`DAMAGED`), for wh
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import cast
 
 from layerstore.content import read_document, read_manifest
+from layerstore.dataclass import replace
 from layerstore.errors import InvalidInput, LstoreError, StoreDamaged
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig

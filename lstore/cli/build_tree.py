@@ -3,7 +3,6 @@
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, TextIO
 
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from layerstore.build.executor import Outcome
+from layerstore.dataclass import dataclass, field
 from lstore.cli.table import shortened
 from lstore.cli.terminal import printable
 

@@ -1,11 +1,11 @@
 """What `stop` and `restart` have in common: whom they end, and how."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 
 import click
 
+from layerstore.dataclass import dataclass
 from lstore.cli.container_name import CONTAINER_NAME
 from lstore.cli.containers import for_each
 from lstore.cli.session import Session

@@ -1,12 +1,12 @@
 """What the prunes have in common: their options, and what they say at their end."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING
 
 import click
 
+from layerstore.dataclass import dataclass
 from lstore.cli.filters import parse_filters
 from lstore.cli.options import yes_option
 from lstore.cli.session import Session

@@ -1,10 +1,10 @@
 """What every image goes through that enters the store, whichever way it came: choice, check, name."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from layerstore.content import Source, read_document, read_manifest
+from layerstore.dataclass import replace
 from layerstore.errors import (
     InvalidInput,
     InvalidLayer,

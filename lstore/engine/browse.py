@@ -5,9 +5,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidInput, StoreDamaged, storage_error
 from layerstore.layer.entry import Kind
 from layerstore.layer.index import Extent, IndexReader, Inode

@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +16,7 @@ from layerstore.archive.oci_layout import LayoutDirectory
 from layerstore.content import CHUNK, Readable, Source, Target, VerifyingReader, read_manifest
 from layerstore.copy import PARALLEL
 from layerstore.copy import copy as copy_graph
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import Conflict, UnsupportedContent
 from layerstore.layer.codec import decompressor
 from layerstore.oci import mediatype

@@ -5,11 +5,11 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from layerstore.build.cache import BuildCache
+from layerstore.dataclass import dataclass
 from layerstore.disk import locks
 from layerstore.disk.trees import Meter
 from layerstore.errors import storage_error

@@ -8,10 +8,10 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
+from layerstore.dataclass import dataclass
 from layerstore.oci.digest import Digest
 from layerstore.tasks import run_all
 from lstore.engine.contents import Content, content_digest

@@ -7,9 +7,9 @@ image's own size, and file contents are read in pieces.
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layerstore.dataclass import dataclass
 from layerstore.layer.entry import Kind
 from layerstore.layer.tree import walk
 from layerstore.oci.config import History, ImageConfig

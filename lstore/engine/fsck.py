@@ -1,10 +1,10 @@
 """`fsck`: check the store's promises, and mend what is broken, from the registry where it has to be."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerstore.copy import copy
+from layerstore.dataclass import dataclass
 from layerstore.errors import LstoreError, NotFound, RegistryError, StoreDamaged
 from layerstore.progress import SILENT, Progress
 from layerstore.snapshot.unpack import unpack_layers

@@ -1,7 +1,6 @@
 """`history`: how an image came to be, the last step first."""
 
-from dataclasses import dataclass
-
+from layerstore.dataclass import dataclass
 from layerstore.oci.digest import Digest
 from layerstore.store.store import Store
 from lstore.engine import catalog

@@ -1,9 +1,9 @@
 """`diff`: how one image's files differ from another's, and which layers both have."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from layerstore.dataclass import dataclass
 from layerstore.layer.entry import Entry, Kind
 from layerstore.layer.tree import Node, Tree
 from layerstore.oci.platform import Platform

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
+from layerstore.dataclass import dataclass, field
 from layerstore.errors import UsageError
 from layerstore.oci.reference import Reference
 from layerstore.store.store import Store

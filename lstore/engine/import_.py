@@ -3,13 +3,13 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
 from layerstore.content import CHUNK, Opener, opened_bytes
+from layerstore.dataclass import dataclass, field
 from layerstore.errors import InvalidLayer, storage_error
 from layerstore.layer.codec import MAGIC_SIZE, compressor, decompressor, detect
 from layerstore.oci import mediatype

@@ -2,9 +2,9 @@
 
 import os
 import platform
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layerstore.dataclass import dataclass
 from lstore.engine import catalog
 from lstore.version import __version__
 

@@ -1,8 +1,8 @@
 """`inspect`: all there is to know about images, in docker's JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import LstoreError
 from layerstore.oci.document import Json, child, text
 from layerstore.store.refs import Ref

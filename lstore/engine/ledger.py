@@ -5,9 +5,9 @@ is what was there before.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from layerstore.dataclass import dataclass
 from layerstore.layer.entry import Entry, Kind
 from layerstore.layer.tree import MAX_SYMLINKS, Node, Tree, walk
 

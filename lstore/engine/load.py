@@ -1,7 +1,6 @@
 """`load`: the images in an archive or layout → the store, through the same pipeline as a pull."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerstore.archive.open import open_archive
@@ -9,6 +8,7 @@ from layerstore.archive.spool import OpenFile
 from layerstore.archive.tar_archive import ImageArchive
 from layerstore.content import children, has_children, read_manifest
 from layerstore.copy import copy
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidArchive, InvalidReference, NoMatchingPlatform
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

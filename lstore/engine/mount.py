@@ -9,10 +9,10 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from layerstore import linux
+from layerstore.dataclass import dataclass
 from layerstore.disk.faults import CrashPoint
 from layerstore.disk.trees import remove_trees
 from layerstore.errors import (

@@ -6,9 +6,9 @@ What `ls`, `cat`, `diff` and `explore` start from. Layers that are missing are u
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import storage_error
 from layerstore.layer.entry import Entry
 from layerstore.layer.layer_index import read_layer_changes

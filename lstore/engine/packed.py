@@ -11,11 +11,11 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, Final
 
 from layerstore.content import CHUNK, Readable, has_children, opened_bytes, read_document, read_manifest
+from layerstore.dataclass import dataclass, replace
 from layerstore.disk import locks
 from layerstore.errors import StoreDamaged, UsageError, storage_error
 from layerstore.layer.codec import LEVELS, compressor, decompressor, form_name

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from layerstore.archive.open import open_archive
 from layerstore.archive.tar_archive import ImageArchive
 from layerstore.content import Source
+from layerstore.dataclass import dataclass
 from layerstore.errors import NotFound, UsageError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.platform import Platform

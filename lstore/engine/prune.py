@@ -1,10 +1,10 @@
 """`image prune`, `system prune`: what is not used goes, with all that it alone needed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from layerstore.dataclass import dataclass, field, replace
 from layerstore.errors import UsageError
 from layerstore.store.gc import Plan, mark
 from layerstore.store.prune import plan_prune

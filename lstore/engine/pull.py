@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layerstore.content import Source
 from layerstore.copy import copy
+from layerstore.dataclass import dataclass
 from layerstore.errors import LstoreError, NoMatchingPlatform
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor

@@ -1,11 +1,11 @@
 """`push`: an image in the store → its registry, with only the blobs that are not there."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from layerstore.content import children, has_children, read_manifest
 from layerstore.copy import copy
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import LstoreError, NotFound, UsageError
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

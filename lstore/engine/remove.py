@@ -10,8 +10,8 @@ it stands on, so it can be started, copied from and committed all the same.
 """
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
 
+from layerstore.dataclass import dataclass, replace
 from layerstore.errors import Conflict, LstoreError, NotFound
 from layerstore.oci import mediatype
 from layerstore.oci.digest import Digest

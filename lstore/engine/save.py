@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from layerstore.archive.docker_archive_writer import DockerArchiveWriter
@@ -11,6 +10,7 @@ from layerstore.archive.oci_archive_writer import OciArchiveWriter
 from layerstore.archive.tar_writer import Output
 from layerstore.content import Readable
 from layerstore.copy import copy
+from layerstore.dataclass import dataclass
 from layerstore.errors import StoreDamaged, UnsupportedContent, storage_error
 from layerstore.layer.merge import layer_facts
 from layerstore.layer.tar_writer import TAR

@@ -1,7 +1,6 @@
 """`tag`: another name for an image."""
 
-from dataclasses import replace
-
+from layerstore.dataclass import replace
 from layerstore.errors import UsageError
 from layerstore.oci.reference import Reference
 from layerstore.store.closure import ClosureReader

@@ -3,9 +3,8 @@
 Two images may have the same layers, so layers alone do not tell which of them is in use.
 """
 
-from dataclasses import dataclass
-
 from layerstore.build.cache import BuildCache
+from layerstore.dataclass import dataclass
 from layerstore.oci.digest import Digest
 from layerstore.snapshot.views import open_views
 from layerstore.store.store import Store

@@ -7,9 +7,9 @@ as text/template's "Text and spaces" has it. Comments vanish.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, NoReturn, cast
 
+from layerstore.dataclass import dataclass
 from layerstore.errors import UsageError
 
 Kind = Literal["text", "open", "close", "string", "number", "variable", "field", "dot", "word", "mark"]

@@ -1,7 +1,8 @@
 """The parsed form of a template: frozen values without behaviour. `offset` points into the source."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from layerstore.dataclass import dataclass
 
 Value = None | bool | int | float | str | Sequence["Value"] | Mapping[str, "Value"]
 """What templates compute with: the same shapes as JSON."""

@@ -3,9 +3,9 @@ a manifest of no platform, in one index with the image that it is about, one in-
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
+from layerstore.dataclass import dataclass, replace
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

@@ -6,13 +6,13 @@ The artifact's layers are the steps' layers, its configuration says which key st
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from layerstore.archive.oci_layout import LayoutDirectory
 from layerstore.build.cache import Record
 from layerstore.content import Source, Target, opened_bytes, read_document, read_manifest
+from layerstore.dataclass import dataclass
 from layerstore.errors import InvalidDocument, NotFound
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

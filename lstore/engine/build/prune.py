@@ -3,10 +3,10 @@
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from layerstore.build.cache import BuildCache
+from layerstore.dataclass import dataclass
 from layerstore.disk.locks import open_lock
 from layerstore.disk.publish import TEMPORARY_PREFIX
 from layerstore.disk.trees import Meter, remove_tree, set_aside

@@ -6,13 +6,13 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from dataclasses import dataclass
 from typing import Final
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
 from layerstore.build.source_kind import url_file_name
 from layerstore.content import CHUNK
+from layerstore.dataclass import dataclass
 from layerstore.errors import (
     ContentMismatch,
     InvalidInput,

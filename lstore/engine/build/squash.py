@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 
 from layerstore.build.executor import Root
 from layerstore.build.solver import Solved
+from layerstore.dataclass import replace
 from layerstore.layer.entry import Entry, Kind
 from layerstore.layer.layer_index import read_layer_changes
 from layerstore.layer.pack import Member

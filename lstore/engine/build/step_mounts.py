@@ -8,9 +8,9 @@ leads out of either (CVE-2024-1753, CVE-2024-23651, CVE-2024-23652, CVE-2024-967
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from layerstore import linux
+from layerstore.dataclass import dataclass
 from layerstore.errors import LaunchError
 from layerstore.mount import MountStack
 from layerstore.snapshot import overlay

@@ -7,7 +7,6 @@ root of the user namespace that the container has: there ids are what the image 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from layerstore.build.context import Context, Fidelity
 from layerstore.build.root_tree import RootTree
 from layerstore.build.selection import Selection, select
 from layerstore.build.transfer import Destination, LayerPlan
+from layerstore.dataclass import dataclass
 from layerstore.disk.emptying import unlink_files
 from layerstore.disk.trees import remove_tree
 from layerstore.errors import storage_error
