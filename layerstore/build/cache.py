@@ -182,14 +182,19 @@ class BuildCache:
         except OSError as error:
             raise storage_error(error, f"remove records in {self._records}") from error
 
-    def abandoned_steps(self) -> tuple[str, ...]:
-        """The directories of steps whose process is gone."""
-        try:
-            names = sorted(os.listdir(self.steps))
-        except FileNotFoundError:
-            return ()
-        paths = (os.path.join(self.steps, name) for name in names)
-        return tuple(path for path in paths if _is_abandoned(os.path.join(path, "lock")))
+    def abandoned_steps(self) -> Iterator[str]:
+        """The directories of steps whose process is gone; until the next is asked for, nobody else takes this one."""
+        for name in _listed(self.steps):
+            path = os.path.join(self.steps, name)
+            try:
+                lock = open_lock(os.path.join(path, "lock"))
+            except FileNotFoundError:  # it went just now
+                continue
+            try:
+                if lock.try_exclusive():
+                    yield path
+            finally:
+                lock.close()
 
     def strays(self) -> tuple[str, ...]:
         """Temporary files that nobody finishes, caches that are under removal, holds of the dead.

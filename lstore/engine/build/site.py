@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from layerstore.build.executor import BuildProgress, Root
 from layerstore.dataclass import dataclass
 from layerstore.disk import locks
 from layerstore.disk.locks import FileLock, open_lock
-from layerstore.disk.trees import remove_tree
+from layerstore.disk.removal import remove_tree, set_aside
 from layerstore.errors import storage_error
 from layerstore.mount import MountStack
 from layerstore.oci.descriptor import Descriptor
@@ -220,7 +220,7 @@ def sweep(engine: "Engine") -> None:
 
     for path in BuildCache(engine.store.layout).abandoned_steps():
         _end(path)
-        call_mapped(partial(_remove, engine, path))
+        call_mapped(partial(_remove_abandoned, engine, path))
 
 
 def _end(path: str) -> None:
@@ -234,6 +234,13 @@ def _remove(engine: "Engine", path: str) -> None:
     """A step's directory goes last, so that what is left of a removal is found again."""
     engine.snapshotter.remove(_STEP + os.path.basename(path))
     remove_tree(path)
+
+
+def _remove_abandoned(engine: "Engine", path: str) -> None:
+    """As `_remove`; whoever made the directory just now, and has no lock of it yet, finds it gone and makes another."""
+    engine.snapshotter.remove(_STEP + os.path.basename(path))
+    with suppress(FileNotFoundError):
+        remove_tree(set_aside(path))
 
 
 def _ignore(data: bytes) -> None:

@@ -52,8 +52,9 @@ class Call:
             except BaseException:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                while self._ours.recv(_CHUNK):
-                    pass
+                with suppress(ConnectionResetError):  # it had not read all of its work
+                    while self._ours.recv(_CHUNK):
+                        pass
                 raise
         finally:
             os.close(self._reader)
