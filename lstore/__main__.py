@@ -6,7 +6,6 @@ import sys
 _STARTING = frozenset({"restart", "run", "start"})
 """Commands that need a monitor. Where the word means something else, one starts in vain, and ends at once."""
 
-
 _COLLECT_AFTER = 50_000
 """New objects until Python looks for cycles; at its own 700, imports and documents are walked again and again."""
 
