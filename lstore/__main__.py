@@ -3,6 +3,8 @@
 import gc
 import sys
 
+from lstore import bytecode
+
 _STARTING = frozenset({"restart", "run", "start"})
 """Commands that need a monitor. Where the word means something else, one starts in vain, and ends at once."""
 
@@ -12,6 +14,7 @@ _COLLECT_AFTER = 50_000
 
 def main() -> None:
     """Run the command that the process was given, and exit with its status."""
+    bytecode.use()
     if not _STARTING.isdisjoint(sys.argv):
         # First of all: its copy of this process is to be small, and what it imports comes on another processor.
         from lstore.engine.containers.standby import call_up  # noqa: PLC0415

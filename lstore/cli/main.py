@@ -9,6 +9,7 @@ import os
 import sys
 
 from layerstore.linux import signals
+from lstore import bytecode
 from lstore.cli import light
 from lstore.cli.errors import EXIT_BROKEN_PIPE, raise_terminated, report
 from lstore.cli.session import Session
@@ -28,6 +29,7 @@ def main() -> NoReturn:
     known = environment()
     arm_crash_point(known)
     status = run(sys.argv[1:], streams(), known)
+    bytecode.keep_fresh()
     if sys.gettrace() is not None:  # who measures or debugs has something to do at exit
         sys.exit(status)
     os._exit(status)  # all is written and closed; taking the interpreter apart is a tenth of a short command
