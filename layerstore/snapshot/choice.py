@@ -8,7 +8,7 @@ from layerstore.errors import UsageError
 from layerstore.snapshot.driver import Driver
 
 if TYPE_CHECKING:
-    from layerstore.snapshot.mapped import IdMapper
+    from layerstore.snapshot.mapped_trees import IdMapper
 
 EROFS = "erofs"
 DIRECTORY = "directory"

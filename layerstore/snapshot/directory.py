@@ -3,9 +3,9 @@
     DIRECTORY/fs       the merged root filesystem
     DIRECTORY/layers   the names of its layers, bottom first, one a line
 
-Works as root, as root of a user namespace and as an ordinary user, each as far as `Ownership` says. With
-subordinate ids an ordinary user unpacks in a process that is root among them (`layerstore.snapshot.mapped`). Stacks
-that begin with the same layers share the inodes of the files that those layers gave both.
+Works as root, as root of a user namespace and as an ordinary user, each as far as `Ownership` says. With subordinate
+ids an ordinary user unpacks in a process that is root among them (`layerstore.snapshot.mapped_trees`). Stacks that
+begin with the same layers share the inodes of the files that those layers gave both.
 """
 
 import os
@@ -23,7 +23,7 @@ from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Tree
 from layerstore.mount import Directory, Lower
 from layerstore.snapshot.driver import Driver, RootAttributes
-from layerstore.snapshot.mapped import IdMapper, assemble_mapped
+from layerstore.snapshot.mapped_trees import IdMapper, assemble_mapped
 
 NAME = "directory"
 _FS = "fs"

@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from layerstore.disk.contents import has_same_contents
+from layerstore.disk.comparing import has_same_contents
 from layerstore.errors import InvalidLayer, NoSpace, StorageError
 from layerstore.layer.tar_writer import INDEX, TAR, index_tar
 from layerstore.oci.digest import Digest

@@ -18,7 +18,7 @@ from layerstore.store.store import Store
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import plan
-from lstore.engine.uses import Uses, uses_of
+from lstore.engine.in_use import InUse, in_use
 from runner.mapped import call_mapped
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def disk_usage(engine: "Engine") -> DiskUsage:
     with _steady(store):
         leftover = plan(store, engine.snapshotter, with_ingests=True)
         images = catalog.images(store, store.refs.read())
-        uses = uses_of(store)
-    survey = _Survey(engine, leftover, images, uses)
+        used = in_use(store)
+    survey = _Survey(engine, leftover, images, used)
     if engine.ids is not None:
         survey.measure_mapped()
     return survey.usage()
@@ -92,13 +92,13 @@ class _Survey:
         engine: "Engine",
         leftover: Plan,
         images: tuple[Image, ...],
-        uses: Uses,
+        used: InUse,
     ) -> None:
         self._layout = engine.store.layout
         self._snapshots = engine.snapshotter
         self._leftover = leftover
         self._images = images
-        self._uses = uses
+        self._used = used
         self._keys = engine.snapshotter.active()
         self._meter = Meter()
         self._sizes: dict[str, int] = {}
@@ -158,7 +158,7 @@ class _Survey:
         """Those that run are active; what the others take comes back by a prune."""
         layout = self._layout
         homes = (os.path.join(layout.snapshots, "active"), layout.containers)
-        running = {user.id for user in self._uses.containers if user.is_running}
+        running = {holder.id for holder in self._used.containers if holder.is_running}
         idle = [key for key in self._keys if key not in running]
         size, reclaimable = (
             self._measure(os.path.join(home, key) for home in homes for key in keys)
@@ -194,7 +194,7 @@ class _Survey:
         paths = self._paths(image)
         shared = self._measure(path for path in paths if owners[path] > 1)
         unique = self._measure(path for path in paths if owners[path] == 1)
-        return ImageUsage(image, shared, unique, self._uses.containers_of(image), self._uses.is_active(image))
+        return ImageUsage(image, shared, unique, self._used.containers_of(image), self._used.is_active(image))
 
     def _paths(self, image: Image) -> tuple[str, ...]:
         """Blobs, indexes that hold it, uncompressed layers and snapshot of `image`."""

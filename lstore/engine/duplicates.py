@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from layerstore.dataclass import dataclass
 from layerstore.oci.digest import Digest
 from layerstore.tasks import run_all
-from lstore.engine.contents import Content, content_digest
+from lstore.engine.file_content import Content, content_digest
 from lstore.engine.ledger import Stored
 
 _HEAD: Final = 4096

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from layerstore.oci.platform import Platform
     from layerstore.progress import Progress
     from layerstore.snapshot.choice import DriverChoice
-    from layerstore.snapshot.mapped import IdMapper
+    from layerstore.snapshot.mapped_trees import IdMapper
     from layerstore.snapshot.snapshotter import Snapshotter
     from layerstore.store.store import Store
     from layerstore.tasks import Cancellation
@@ -106,7 +106,7 @@ class Engine:
 
 def _remove_as_their_owners(path: str) -> None:
     """Raises ``PermissionError`` where the user has no ids that could own it, `StorageError`, `LaunchError`."""
-    from layerstore.snapshot.mapped import remove_mapped
+    from layerstore.snapshot.mapped_trees import remove_mapped
     from lstore.engine.subordinate import subordinate_ids
 
     ids = subordinate_ids()

@@ -8,7 +8,7 @@ from layerstore.layer.entry import Entry, Kind
 from layerstore.layer.tree import Node, Tree
 from layerstore.oci.platform import Platform
 from layerstore.progress import SILENT, Progress
-from lstore.engine.contents import Content, is_same_content
+from lstore.engine.file_content import Content, is_same_content
 from lstore.engine.ledger import Letter
 from lstore.engine.open_image import OpenImage, open_image
 

@@ -26,7 +26,7 @@ from layerstore.snapshot.unpack import unpack_layers
 from layerstore.store.refs import Ref
 from layerstore.store.staging import staged
 from lstore.engine.admit import admit, make_ready
-from lstore.engine.changes import apply_changes
+from lstore.engine.change_instructions import apply_changes
 from lstore.engine.engine import Engine
 
 

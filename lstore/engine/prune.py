@@ -15,8 +15,8 @@ from lstore.engine.collect import plan
 from lstore.engine.containers.prune import prune_containers
 from lstore.engine.containers.upkeep import sweep
 from lstore.engine.images import parse_moment, select
+from lstore.engine.in_use import in_use
 from lstore.engine.remove import Deleted, Untagged, events_of
-from lstore.engine.uses import uses_of
 from runner.container import rfc3339
 
 if TYPE_CHECKING:
@@ -110,12 +110,12 @@ def _doomed(
         until=request.unused_since.timestamp() if request.unused_since is not None else None,
         keep_size=request.keep_size,
     )
-    uses = uses_of(store)
+    used = in_use(store)
     chosen = {image.descriptor for image in select(images, request.filters, now)}
     kept = {
         ref
         for image in images
-        if image.descriptor not in chosen or uses.is_active(image)
+        if image.descriptor not in chosen or used.is_active(image)
         for ref in image.refs
     }
     return tuple(ref for ref in decided.refs if ref not in kept)

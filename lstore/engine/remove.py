@@ -22,7 +22,7 @@ from layerstore.store.store import Store
 from lstore.engine import catalog
 from lstore.engine.catalog import Image
 from lstore.engine.collect import plan
-from lstore.engine.containers.users import User, users
+from lstore.engine.containers.image_holders import Holder, holders
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def remove_images(
     """
     with store.locked():
         table = store.refs.read()
-        standing = users(store.layout.containers)
+        standing = holders(store.layout.containers)
         removal = plan_removal(table, catalog.images(store, table), wanted, force=force, standing=standing)
         store.refs.update(removal.change)
         plan(store, snapshotter, with_ingests=False).execute()
@@ -89,7 +89,7 @@ def plan_removal(
     wanted: Sequence[str],
     *,
     force: bool,
-    standing: Sequence[User] = (),
+    standing: Sequence[Holder] = (),
 ) -> Removal:
     """What removing `wanted` takes away; `images` are those of `table`, and the containers `standing` on them."""
     doomed: dict[Ref, None] = {}
@@ -100,7 +100,7 @@ def plan_removal(
             entries = _entries(table, images, text, force=force)
             unnamed = _unnamed_by(entries, {*doomed, *nameless}, images)
             _check_containers(unnamed, text, standing, is_id=not catalog.named(table, text), force=force)
-            run = {user.image_id for user in standing if user.is_running}
+            run = {holder.image_id for holder in standing if holder.is_running}
             stay = {ref for image in unnamed if str(image.id) in run for ref in image.refs}
         except LstoreError as error:
             failures.append(error)
@@ -124,16 +124,16 @@ def _unnamed_by(entries: Sequence[Ref], gone: Set[Ref], images: Sequence[Image])
 
 
 def _check_containers(
-    unnamed: Sequence[Image], text: str, standing: Sequence[User], *, is_id: bool, force: bool
+    unnamed: Sequence[Image], text: str, standing: Sequence[Holder], *, is_id: bool, force: bool
 ) -> None:
     """Raises `Conflict` where a container does not let the images `unnamed` lose their last name, `text`."""
     ids = {str(image.id) for image in unnamed}
-    using = [user for user in standing if user.image_id in ids]
-    for user in using:
-        if user.is_running and is_id:
+    using = [holder for holder in standing if holder.image_id in ids]
+    for holder in using:
+        if holder.is_running and is_id:
             raise Conflict(
-                f"cannot remove {text}: container {user.name} is running from it",
-                hint=f"lstore rm --force {user.name}",
+                f"cannot remove {text}: container {holder.name} is running from it",
+                hint=f"lstore rm --force {holder.name}",
             )
     if using and not force:
         raise Conflict(

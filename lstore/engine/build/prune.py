@@ -168,7 +168,7 @@ def _size(engine: "Engine", home: str, last_use: int) -> int:
 def _measured(engine: "Engine", home: str) -> int:
     if engine.ids is None:
         return Meter().measure(home).size
-    from layerstore.snapshot.mapped import measure_mapped
+    from layerstore.snapshot.mapped_trees import measure_mapped
 
     return measure_mapped(engine.ids, home)
 

@@ -15,7 +15,7 @@ from lstore.engine.build.attestation import Claim
 from lstore.engine.build.image import BuiltImage
 from lstore.engine.build.output import opened_tree
 from lstore.engine.build.packages import MAX_DATABASE, Package, is_of_interest, packages, release
-from lstore.engine.contents import Content
+from lstore.engine.file_content import Content
 
 if TYPE_CHECKING:
     from lstore.engine.engine import Engine

@@ -211,7 +211,7 @@ def _configuration(
     """The image's configuration with the container's settings, one more layer, and one more line of history."""
     from datetime import UTC
 
-    from lstore.engine.changes import apply_changes  # it imports all that reads Dockerfiles
+    from lstore.engine.change_instructions import apply_changes  # it imports all that reads Dockerfiles
 
     created = request.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     step: dict[str, Json] = {"created": created, "created_by": " ".join(container.config.spec.args)}

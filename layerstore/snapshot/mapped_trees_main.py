@@ -1,4 +1,4 @@
-"""The process that `layerstore.snapshot.mapped` starts: root of a user namespace, for one call.
+"""The process that `layerstore.snapshot.mapped_trees` starts: root of a user namespace, for one call.
 
 Says "ready" when the namespace is there, waits for its ids and for what to do, a verb and paths with NUL between
 them, and answers a number, or the code, message and hint of an error.

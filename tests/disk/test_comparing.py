@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from layerstore.disk.contents import has_same_contents
+from layerstore.disk.comparing import has_same_contents
 
 HUGE = 1 << 40
 

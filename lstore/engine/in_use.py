@@ -9,20 +9,20 @@ from layerstore.oci.digest import Digest
 from layerstore.snapshot.views import open_views
 from layerstore.store.store import Store
 from lstore.engine.catalog import Image
-from lstore.engine.containers.users import User, users
+from lstore.engine.containers.image_holders import Holder, holders
 
 
 @dataclass(frozen=True, slots=True)
-class Uses:
+class InUse:
     """Containers, the ids that are mounted, the stacks that builds at work read."""
 
-    containers: tuple[User, ...]
+    containers: tuple[Holder, ...]
     mounted: frozenset[str]
     building: frozenset[tuple[Digest, ...]]
 
     def containers_of(self, image: Image) -> int:
         """How many were made of it."""
-        return sum(user.image_id == str(image.id) for user in self.containers)
+        return sum(holder.image_id == str(image.id) for holder in self.containers)
 
     def is_active(self, image: Image) -> bool:
         """Whether a container, running or not, was made of it, or it is mounted, or built on at this moment."""
@@ -30,10 +30,10 @@ class Uses:
         return is_built_on or str(image.id) in self.mounted or self.containers_of(image) > 0
 
 
-def uses_of(store: Store) -> Uses:
-    """The uses of now. Called under the store lock."""
-    return Uses(
-        users(store.layout.containers),
+def in_use(store: Store) -> InUse:
+    """What is in use now. Raises `StorageError`. Called under the store lock."""
+    return InUse(
+        holders(store.layout.containers),
         frozenset(view.id for view in open_views(store.layout).mounted()),
         frozenset(BuildCache(store.layout).held_stacks()),
     )

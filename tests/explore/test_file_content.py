@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from layerstore.errors import StoreDamaged
 from layerstore.layer.entry import Entry, Kind
-from lstore.engine.contents import Content, content_digest, is_same_content
 from lstore.engine.duplicates import find_duplicates
+from lstore.engine.file_content import Content, content_digest, is_same_content
 from lstore.engine.ledger import Stored
 
 Segments = Sequence[tuple[int, bytes]]

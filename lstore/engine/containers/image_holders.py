@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runner.home import Home
 
 
-class User(Value):
+class Holder(Value):
     """A container and the image that it was made of; `is_running` also while it is being made."""
 
     id: str
@@ -23,13 +23,13 @@ class User(Value):
     is_running: bool
 
 
-def users(containers: str) -> tuple[User, ...]:
+def holders(containers: str) -> tuple[Holder, ...]:
     """The containers in the directory `containers`, without those that are damaged or were never finished."""
-    found = (_user(home) for home in homes_in(containers))
-    return tuple(user for user in found if user is not None)
+    found = (_holder(home) for home in homes_in(containers))
+    return tuple(holder for holder in found if holder is not None)
 
 
-def _user(home: Home) -> User | None:
+def _holder(home: Home) -> Holder | None:
     try:
         state, config = home.state(), home.config()
         if state.status in ("creating", "removing"):
@@ -40,4 +40,4 @@ def _user(home: Home) -> User | None:
         is_running = state.status == "creating" or (state.is_alive and home.is_monitored())
     except (NotFound, StoreDamaged):
         return None
-    return User(home.id, config.name, config.image_id, is_running)
+    return Holder(home.id, config.name, config.image_id, is_running)

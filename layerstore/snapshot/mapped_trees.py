@@ -16,7 +16,7 @@ from layerstore.errors import LstoreError, kind_of, storage_error
 
 _START: Final = (
     "import os, sys; sys.path.insert(0, sys.argv[1]); "
-    "from layerstore.snapshot.mapped_main import main; os._exit(main())"
+    "from layerstore.snapshot.mapped_trees_main import main; os._exit(main())"
 )
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(layerstore.__file__)))
 

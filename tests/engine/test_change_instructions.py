@@ -4,7 +4,7 @@ import pytest
 
 from layerstore.errors import UsageError
 from layerstore.oci.document import Json
-from lstore.engine.changes import apply_changes
+from lstore.engine.change_instructions import apply_changes
 
 APPLIED: list[tuple[list[str], dict[str, Json]]] = [
     (['CMD ["a", "b c"]'], {"Cmd": ["a", "b c"]}),
