@@ -18,6 +18,8 @@ _MAX_FRACTION = 9
 
 LIMIT_FLAGS: tuple[Flag, ...] = (
     Flag(("--blkio-weight",), "blkio_weight", "number", "Share of block i/o against others, 10 to 1000"),
+    Flag(("--cpu-period",), "cpu_period", "number", "Microseconds in which it may use its --cpu-quota"),
+    Flag(("--cpu-quota",), "cpu_quota", "number", "Microseconds of processor time in each period, -1 for any"),
     Flag(("-c", "--cpu-shares"), "cpu_shares", "number", "Share of processor time against others"),
     Flag(("--cpus",), "cpus", "text", "How many processors' time it may use at most", metavar="NUMBER"),
     Flag(("--cpuset-cpus",), "cpuset_cpus", "text", "The processors to run on", metavar="LIST"),
@@ -32,6 +34,7 @@ ISOLATION_FLAGS: tuple[Flag, ...] = (
     Flag(("--add-host",), "add_host", "list", "Add a line to /etc/hosts", metavar="NAME:IP"),
     Flag(("--cap-add",), "cap_add", "list", "Give a capability", metavar="NAME"),
     Flag(("--cap-drop",), "cap_drop", "list", "Take a capability", metavar="NAME"),
+    Flag(("--cgroup-parent",), "cgroup_parent", "text", "The control group to make its own in", metavar="PATH"),
     Flag(("--cgroupns",), "cgroupns", "text", "Whose control groups it sees", choices=("private", "host")),
     Flag(("--device",), "device", "list", "Add a device of the host", metavar="HOST[:INSIDE][:rwm]"),
     Flag(("--device-read-bps",), "device_read_bps", "list", "Bytes a second read from a device", metavar="PATH:SIZE"),
@@ -67,7 +70,7 @@ def isolation_of(given: Given) -> IsolationRequest:
     """What the options ask for. Raises `UsageError`, `MissingFeature`."""
     shm_size = given.text("shm_size")
     return IsolationRequest(
-        limits=Limits(throttles=_throttles(given)).but(limits_given(given)),
+        limits=_limits(given),
         cap_add=given.texts("cap_add"),
         cap_drop=given.texts("cap_drop"),
         is_privileged=given.is_on("privileged"),
@@ -95,6 +98,11 @@ def isolation_of(given: Given) -> IsolationRequest:
     )
 
 
+def _limits(given: Given) -> Limits:
+    others = Limits(throttles=_throttles(given), parent=given.text("cgroup_parent") or "")
+    return others.but(limits_given(given))
+
+
 def limits_given(given: Given) -> dict[str, object]:
     """What `LIMIT_FLAGS` ask for, by fields of `Limits`, and nothing of what they leave open. Raises `UsageError`."""
     pids = given.number("pids_limit")
@@ -103,6 +111,8 @@ def limits_given(given: Given) -> dict[str, object]:
         "memory_swap": _size(given.text("memory_swap")),
         "memory_reservation": _size(given.text("memory_reservation")),
         "cpus": _processors(given.text("cpus")),
+        "cpu_quota": given.number("cpu_quota") or None,
+        "cpu_period": given.number("cpu_period") or None,
         "cpu_shares": given.number("cpu_shares") or None,
         "cpuset_cpus": given.text("cpuset_cpus") or None,
         "cpuset_mems": given.text("cpuset_mems") or None,

@@ -10,7 +10,6 @@ from layerstore.errors import MissingFeature
 from layerstore.value import Value
 from runner import device_nodes, kernel_mounts
 from runner.bundle import mounts, seccomp_json
-from runner.cgroups.version1 import CPU_PERIOD
 from runner.confinement import CONTAINER, HOST, OWN
 from runner.limits import UNLIMITED
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 OCI_VERSION = "1.0.2"
 ROOT = "rootfs"
 FILE = "config.json"
-_NANO = 10**9
 _THROTTLES = {
     ("read", "bps"): "throttleReadBpsDevice",
     ("write", "bps"): "throttleWriteBpsDevice",
@@ -116,6 +114,8 @@ def _linux(bundled: Bundled) -> dict[str, Json]:
         "resources": _resources(spec.limits, confinement.devices, has_all=confinement.is_privileged),
         "devices": [node for device in confinement.devices for node in _nodes(device)],
     }
+    if spec.limits.parent:
+        linux["cgroupsPath"] = f"{spec.limits.parent.rstrip('/')}/lstore-{os.urandom(4).hex()}"
     filter_ = seccomp_json.filter_of(confinement, spec.capabilities)
     if filter_ is not None:
         linux["seccomp"] = filter_
@@ -184,8 +184,8 @@ def _memory(limits: Limits) -> dict[str, Json]:
 
 def _processors(limits: Limits) -> dict[str, Json]:
     found: dict[str, Json] = {}
-    if limits.cpus is not None:
-        found |= {"quota": limits.cpus * CPU_PERIOD // _NANO, "period": CPU_PERIOD}
+    if limits.bandwidth is not None:
+        found["quota"], found["period"] = limits.bandwidth
     if limits.cpu_shares is not None:
         found["shares"] = limits.cpu_shares
     if limits.cpuset_cpus:

@@ -76,6 +76,15 @@ def hierarchies() -> frozenset[str]:
     return frozenset(found)
 
 
+def tops() -> dict[str, str]:
+    """Where the hierarchy of each controller is mounted; "" stands for version 2's."""
+    found: dict[str, str] = {}
+    for controllers, _, point in _cgroup_mounts(_read("/proc/self/mountinfo")):
+        for controller in controllers or ("",):
+            found.setdefault(controller, point)
+    return found
+
+
 def _cgroup_mounts(mountinfo: str) -> list[tuple[frozenset[str], str, str]]:
     """(controllers, root of the mount, mount point) of each hierarchy; no controllers mean version 2."""
     found = []

@@ -11,7 +11,7 @@ import os
 
 from layerstore.disk.publish import remove_file
 from layerstore.errors import LstoreError, MissingFeature
-from runner.cgroups import delegation, version1, version2
+from runner.cgroups import version1, version2
 from runner.cgroups.group import Group, read, write
 from runner.cgroups.host import hierarchies, this_host, within
 from runner.failure import Doing
@@ -39,8 +39,10 @@ def create(identifier: str, limits: Limits, state_dir: str) -> Group | None:
     """
     host = this_host()
     name = f"lstore-{identifier[:_NAME_LENGTH]}-{os.urandom(4).hex()}"
-    if host.version == 2:
+    if host.version == 2 and not limits.parent.startswith("/"):
         host = within(_base(host, name, limits))
+    if limits.parent:
+        host = _in_parent(host, limits)
     group = _version1(host, name, limits) if host.version == 1 else _version2(host, name)
     _record(group, state_dir)
     try:
@@ -52,12 +54,29 @@ def create(identifier: str, limits: Limits, state_dir: str) -> Group | None:
         group.remove()
         raise
     group.remove()
+    if limits.parent:
+        raise MissingFeature(f"cannot make a control group in {limits.parent}: we may not", hint=_DELEGATE)
     if limits != _NOTHING:
         raise MissingFeature("cannot limit a container: we may make no control group here", hint=_DELEGATE)
     return None
 
 
+def _in_parent(host: Host, limits: Limits) -> Host:
+    """`host` as it is in the group that `limits` name, which is made where it is missing."""
+    from runner.cgroups import parents  # few containers have one
+
+    parent = parents.Parent.parse(limits.parent)
+    if host.version == 1:
+        return parents.enclose1(host, parent, _controllers1(limits), _fill_cpuset)
+    if host.version == 2:
+        needed = {each.controller for each in version2.plan(limits)}
+        return parents.enclose2(host, parent, lambda above: _enable(above, needed))
+    return host
+
+
 def _base(host: Host, name: str, limits: Limits) -> str:
+    from runner.cgroups import delegation
+
     try:
         return delegation.base(host, name)
     except LstoreError:
@@ -119,9 +138,13 @@ def _record(group: Group, state_dir: str) -> None:
 
 
 def _version1(host: Host, name: str, limits: Limits) -> Group:
-    needed = {each.controller for each in version1.plan(limits)}
-    chosen = [(controller, own) for controller, own in host.own if controller in needed.union(version1.USUAL)]
+    wanted = _controllers1(limits)
+    chosen = [(controller, own) for controller, own in host.own if controller in wanted]
     return Group(1, tuple((controller, f"{own}/{name}") for controller, own in chosen))
+
+
+def _controllers1(limits: Limits) -> set[str]:
+    return {each.controller for each in version1.plan(limits)}.union(version1.USUAL)
 
 
 def _version2(host: Host, name: str) -> Group:
@@ -145,7 +168,9 @@ def _make(group: Group) -> bool:
 def _complete(group: Group, host: Host, limits: Limits) -> Group:
     """`group` when its controllers work."""
     if group.version == 1:
-        _fill_cpuset(group, host)
+        place, above = group.directory("cpuset"), host.directory("cpuset")
+        if place is not None and above is not None:
+            _fill_cpuset(place, above)
         return group
     place = group.places[0]
     needed = {each.controller for each in version2.plan(limits)}
@@ -159,13 +184,11 @@ def _reached(place: str) -> Group:
     return Group(2, ((UNIFIED, place), *((controller, place) for controller in reached)))
 
 
-def _fill_cpuset(group: Group, host: Host) -> None:
-    """cpusets(7): a new group has no processor and no memory node, and so takes no process."""
-    place = group.directory("cpuset")
-    if place is not None:
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            with Doing("set up the container's processors"):
-                write(f"{place}/{file}", read(host.directory("cpuset"), file))
+def _fill_cpuset(place: str, above: str) -> None:
+    """cpusets(7): a new group has no processor and no memory node, and so takes no process and has nothing to give."""
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        with Doing("set up the container's processors"):
+            write(f"{place}/{file}", read(above, file))
 
 
 def _enable(host: Host, needed: set[str]) -> None:

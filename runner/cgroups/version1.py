@@ -6,6 +6,7 @@ Linux ``Documentation/admin-guide/cgroup-v1/``; the meanings are docker's, which
 from __future__ import annotations
 
 from runner.cgroups.write import Write, one
+from runner.limits import UNLIMITED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 # Always made: accounting, freezing and killing need them.
 USUAL = ("memory", "cpu", "cpuacct", "cpuset", "freezer", "pids", "blkio")
-CPU_PERIOD = 100_000
-_NANO = 10**9
 
 
 def plan(limits: Limits, *, memory_swap_now: int | None = None) -> tuple[Write, ...]:
@@ -55,9 +54,12 @@ def _memory(limits: Limits, swap_now: int | None) -> list[Write]:
 
 def _processors(limits: Limits) -> list[Write]:
     writes = []
-    if limits.cpus is not None:
-        quota = limits.cpus * CPU_PERIOD // _NANO
-        writes.append(one("cpu", "cpu.cfs_period_us", str(CPU_PERIOD), "limit processors"))
+    if limits.bandwidth is not None:
+        quota, period = limits.bandwidth
+        if limits.cpus is None:
+            # At each write the kernel compares the two with those of the group above; both change, one by one.
+            writes.append(one("cpu", "cpu.cfs_quota_us", str(UNLIMITED), "limit processors"))
+        writes.append(one("cpu", "cpu.cfs_period_us", str(period), "limit processors"))
         writes.append(one("cpu", "cpu.cfs_quota_us", str(quota), "limit processors"))
     if limits.cpu_shares is not None:
         writes.append(one("cpu", "cpu.shares", str(limits.cpu_shares), "give cpu shares"))

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 # Enabled wherever possible, for accounting.
 USUAL = ("memory", "cpu", "cpuset", "pids", "io")
-CPU_PERIOD = 100_000
-_NANO = 10**9
 _DEVICE_KEYS = {
     ("read", "bps"): "rbps",
     ("write", "bps"): "wbps",
@@ -45,8 +43,9 @@ def _memory(limits: Limits) -> list[Write]:
 
 def _processors(limits: Limits) -> list[Write]:
     writes = []
-    if limits.cpus is not None:
-        text = f"{limits.cpus * CPU_PERIOD // _NANO} {CPU_PERIOD}"
+    if limits.bandwidth is not None:
+        quota, period = limits.bandwidth
+        text = f"{'max' if quota < 0 else quota} {period}"
         writes.append(one("cpu", "cpu.max", text, "limit processors"))
     if limits.cpu_shares is not None:
         weight = 1 + (limits.cpu_shares - 2) * 9999 // 262142

@@ -278,6 +278,20 @@ def test_nothing_is_left_of_a_runtime_that_is_killed(store: Path) -> None:
     assert [path for root in groups for path in Path(root).glob(f"**/*{identifier}*")] == []
 
 
+@pytest.mark.package("runc")
+def test_a_bundle_has_the_quota_and_its_period(store: Path, tmp_path: Path) -> None:
+    flags = ["--cpu-quota", "20000", "--cpu-period", "50000"]
+    script = "cd /sys/fs/cgroup; cat cpu.max 2> /dev/null || cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us"
+    bundle = str(tmp_path / "b")
+    subprocess.run(command(store, "bundle", *flags, "busybox", bundle, "sh", "-c", script), check=True)
+
+    document = json.loads((tmp_path / "b" / "config.json").read_text())
+    printed = output(["runc", "run", "--bundle", bundle, f"lstore-test-{os.urandom(4).hex()}"])
+
+    assert document["linux"]["resources"]["cpu"] == {"quota": 20000, "period": 50000}
+    assert printed.split() == ["20000", "50000"]
+
+
 def test_a_directory_with_files_is_left_alone(store: Path, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
 

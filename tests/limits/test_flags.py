@@ -82,6 +82,19 @@ def test_limits_are_in_the_kernel_s_files(store: Path) -> None:
     )
 
 
+def test_a_quota_and_its_period_are_in_the_kernel_s_files_and_in_inspect(store: Path) -> None:
+    flags = ["--cpu-quota", "20000", "--cpu-period", "50000"]
+    script = "cd /sys/fs/cgroup; cat cpu.max 2> /dev/null || cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us"
+    form = "{{.HostConfig.CpuQuota}} {{.HostConfig.CpuPeriod}} {{.HostConfig.NanoCpus}}"
+
+    assert sh(store, flags, script).split() == ["20000", "50000"]
+
+    made = call(store, "create", *flags, "busybox", "true").stdout.strip()
+    shown = call(store, "inspect", "--format", form, made).stdout
+    call(store, "rm", made).check_returncode()
+    assert shown == "20000 50000 0\n"
+
+
 def test_a_reservation_of_memory_is_in_the_kernel_s_files(store: Path) -> None:
     script = "cd /sys/fs/cgroup; cat memory.low 2> /dev/null || cat memory/memory.soft_limit_in_bytes"
 
@@ -315,6 +328,9 @@ def test_bound_directories_are_shared_as_asked(store: Path, tmp_path: Path) -> N
         (["--network", "bridge"], "no bridges"),
         (["--userns", "odd"], "invalid --userns"),
         (["--cpus", "x"], "invalid number of processors"),
+        (["--cpus", "1", "--cpu-quota", "50000"], "both by number and by a quota"),
+        (["--cpu-quota", "10"], "1000 at least"),
+        (["--cpu-period", "10"], "from 1000 to 1000000"),
         (["-m", "1m"], "the least is 6m"),
         (["--ulimit", "odd=1"], "invalid resource limit"),
         (["--ulimit", "nofile=2:1"], "soft limit"),

@@ -25,6 +25,12 @@ def written(writes: tuple[Write, ...]) -> list[tuple[str, str]]:
         ({"memory": 64 * MEBI, "memory_swap": 32 * MEBI}, "less than memory alone"),
         ({"memory": 64 * MEBI, "memory_reservation": 65 * MEBI}, "more memory than its limit"),
         ({"cpus": 1}, "less than 0.01"),
+        ({"cpus": 10**9, "cpu_quota": 50_000}, "both by number and by a quota"),
+        ({"cpus": 10**9, "cpu_period": 50_000}, "both by number and by a quota"),
+        ({"cpu_quota": 999}, "1000 at least"),
+        ({"cpu_quota": -2}, "1000 at least"),
+        ({"cpu_period": 999}, "from 1000 to 1000000"),
+        ({"cpu_period": 1_000_001}, "from 1000 to 1000000"),
         ({"cpu_shares": 1}, "cpu shares"),
         ({"blkio_weight": 9}, "weight"),
         ({"cpuset_cpus": "0-a"}, "a list is like"),
@@ -89,6 +95,24 @@ def test_version_2_gets_them_converted() -> None:
         ("io.max", "8:0 wiops=50"),
         ("io.weight", "default 10000"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "first", "second"),
+    [
+        ({"cpu_quota": 20_000}, ["100000", "20000"], "20000 100000"),
+        ({"cpu_period": 50_000}, ["50000", "-1"], "max 50000"),
+        ({"cpu_quota": 25_000, "cpu_period": 50_000}, ["50000", "25000"], "25000 50000"),
+        ({"cpu_quota": UNLIMITED}, ["100000", "-1"], "max 100000"),
+    ],
+)
+def test_a_quota_of_processor_time_has_a_period(
+    fields: dict[str, int], first: list[str], second: str
+) -> None:
+    *_, period, quota = written(version1.plan(Limits(**fields)))
+
+    assert [period, quota] == [("cpu.cfs_period_us", first[0]), ("cpu.cfs_quota_us", first[1])]
+    assert written(version2.plan(Limits(**fields))) == [("cpu.max", second)]
 
 
 def test_only_a_swap_limit_that_was_asked_for_has_to_be_enforced() -> None:

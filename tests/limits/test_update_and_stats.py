@@ -90,6 +90,25 @@ def test_every_limit_changes(store: Path, running: str) -> None:
     assert unbound[5] == "max"
 
 
+def test_a_quota_of_processor_time_changes_with_its_period(store: Path, running: str) -> None:
+    files = "cpu.max 2> /dev/null || cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us"
+
+    def now() -> list[str]:
+        return call(store, "exec", running, "sh", "-c", f"cd /sys/fs/cgroup; cat {files}").stdout.split()
+
+    def update(*flags: str) -> "subprocess.CompletedProcess[str]":
+        return call(store, "update", *flags, running)
+
+    assert update("--cpu-quota", "40000", "--cpu-period", "50000").stderr == ""
+    assert now() == ["40000", "50000"]
+    assert update("--cpu-period", "20000", "--cpu-quota", "10000").stderr == ""
+    assert now() == ["10000", "20000"]
+    assert "both by number and by a quota" in update("--cpus", "0.5").stderr
+    assert "1000 at least" in update("--cpu-quota", "10").stderr
+    assert update("--cpu-quota", "-1").stderr == ""
+    assert now() in (["-1", "20000"], ["max", "20000"])
+
+
 def test_a_weight_of_block_io_changes_or_is_refused(store: Path, running: str) -> None:
     done = call(store, "update", "--blkio-weight", "300", running)
 
