@@ -10,7 +10,7 @@ import sys
 
 from layerstore import linux
 from layerstore.errors import LaunchError
-from runner import capabilities, command, reaper, resource_limits, seccomp
+from runner import capabilities, command, reaper, seccomp
 from runner.confinement import UNCONFINED
 from runner.failure import Doing
 
@@ -24,15 +24,23 @@ if TYPE_CHECKING:
 _UMASK = 0o022
 
 
+def load(spec: ProcessSpec) -> None:
+    """Load what `become` needs for `spec` and few others need. To be called while files are still the host's."""
+    if spec.confinement.resource_limits:
+        import runner.resource_limits
+    if spec.confinement.seccomp != UNCONFINED and spec.capabilities != capabilities.DEFAULT:
+        import runner.seccomp_filter  # noqa: F401
+
+
 def forget_imports() -> None:
-    """From here on an import would load code from the image: there are none any more."""
+    """From here on an import would load code from the image: only what was loaded before is there."""
     linux.load_all()
     for search in (sys.path, sys.meta_path, sys.path_hooks):
         search.clear()
 
 
 def become(spec: ProcessSpec, who: Identity, *, is_single: bool, ready: Callable[[], bool]) -> None:
-    """Run `spec` as `who`. Returns only where `ready`, asked just before the exec, says no.
+    """Run `spec`, `load`ed before, as `who`. Returns only where `ready`, asked just before the exec, says no.
 
     `is_single` says that root is the only user of the user namespace. Raises `LaunchError`.
     """
@@ -47,7 +55,10 @@ def become(spec: ProcessSpec, who: Identity, *, is_single: bool, ready: Callable
 
     # What takes privileges to set.
     confinement = spec.confinement
-    resource_limits.apply(confinement.resource_limits)
+    if confinement.resource_limits:
+        from runner import resource_limits
+
+        resource_limits.apply(confinement.resource_limits)
     if confinement.oom_score_adj is not None:
         _set_oom_score(confinement.oom_score_adj)
 
@@ -57,7 +68,7 @@ def become(spec: ProcessSpec, who: Identity, *, is_single: bool, ready: Callable
         if confinement.has_no_new_privileges:
             linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         if confinement.seccomp != UNCONFINED:
-            seccomp.confine(spec.capabilities, confinement.seccomp)
+            seccomp.confine(seccomp.program(spec.capabilities, confinement.seccomp))
         capabilities.drop_bounding(kept)
         os.setresuid(who.uid, who.uid, who.uid)
         capabilities.keep(kept)

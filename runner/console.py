@@ -34,6 +34,15 @@ class Pair:
         self.master = master
         self.slave = slave
 
+    def take(self, uid: int) -> None:
+        """Make the slave the controlling terminal, and 0, 1 and 2, of this session leader; `uid` will own it."""
+        with Doing("take the terminal"):
+            os.fchown(self.slave, uid, -1)
+            fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
+            for number in range(3):
+                os.dup2(self.slave, number)
+            os.close(self.slave)
+
 
 def open_pair(root: int) -> Pair:
     """A new terminal of the devpts that is mounted at /dev/pts in the directory descriptor `root`.
@@ -84,13 +93,3 @@ def receive(channel: _socket.socket) -> int:
             os.set_inheritable(master, False)
             return int(master)
     raise LaunchError("cannot get the container's terminal: none was sent")
-
-
-def take(slave: int, uid: int) -> None:
-    """Make `slave` the controlling terminal, and 0, 1 and 2, of this session leader; `uid` will own it."""
-    with Doing("take the terminal"):
-        os.fchown(slave, uid, -1)
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        for number in range(3):
-            os.dup2(slave, number)
-        os.close(slave)

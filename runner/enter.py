@@ -142,6 +142,7 @@ def _be_helper(joined: _Joining, channel: Channel, writer: int) -> None:
     try:
         # Nobody inside may look into this process, whose program is the host's (CVE-2019-5736).
         linux.prctl(linux.PR_SET_DUMPABLE, 0)
+        become.load(joined.spec)
         take_places(joined.stdio)
         kept = channel.keep_child_side()
         close_all_but(*joined.stdio.kept, *kept, joined.target, writer)
@@ -183,6 +184,6 @@ def _become(joined: _Joining, channel: Channel) -> None:
     if stdio.console is not None:
         pair = console.open_pair(root)
         console.hand_out(pair.master, stdio.console)
-        console.take(pair.slave, who.uid)
+        pair.take(who.uid)
     os.close(root)
     become.become(spec, who, is_single=joined.is_single, ready=lambda: channel.wait())

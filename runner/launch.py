@@ -14,7 +14,7 @@ from layerstore import linux
 from layerstore.errors import UsageError
 from layerstore.linux import signals
 from layerstore.value import Value
-from runner import become, cgroups, console, etc_files, identity, namespaces, remap, rootfs, sharing, sysctls
+from runner import become, cgroups, etc_files, identity, namespaces, remap, rootfs, sharing, sysctls
 from runner.channel import Channel
 from runner.confinement import CONTAINER, OWN
 from runner.failure import Doing, from_report, to_report
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from layerstore.mount import MountStack
+    from runner.console import Pair
     from runner.namespaces import IdMap
     from runner.spec import Mount, Network, ProcessSpec
 
@@ -99,7 +100,7 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     126 when the command cannot be executed, 127 when there is none.
     """
     if spec.runtime:
-        from runner import oci_runtime  # noqa: PLC0415 - what only it needs is for nobody else to load
+        from runner import oci_runtime
 
         return oci_runtime.start(stack, spec, around)
     if around.network not in NETWORKS and not around.network.startswith(CONTAINER):
@@ -245,12 +246,13 @@ def _become_container(container: _Container, channel: Channel) -> None:
         namespaces.raise_loopback()
 
     # 6. Enter. No import from here on.
+    become.load(spec)
     become.forget_imports()
     rootfs.enter(root)
     os.close(root)
     rootfs.enter_directory(cwd, spec.cwd)
     if terminal is not None:
-        console.take(terminal.slave, who.uid)
+        terminal.take(who.uid)
 
     # 7. The program; a change of ids forgets the death signal, so see that the launcher did not die in between.
     def is_wanted() -> bool:
@@ -290,10 +292,12 @@ def _attach(container: _Container) -> tuple[int, str]:
     return root, os.path.basename(container.place)
 
 
-def _open_terminal(stdio: Stdio, root: int) -> console.Pair | None:
+def _open_terminal(stdio: Stdio, root: int) -> Pair | None:
     """The container's terminal, where it is to have one, its master handed out."""
     if stdio.console is None:
         return None
+    from runner import console
+
     pair = console.open_pair(root)
     console.show_as_console(root, pair.slave)
     console.hand_out(pair.master, stdio.console)

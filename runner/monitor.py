@@ -22,7 +22,6 @@ from layerstore.errors import EXIT_USAGE, LaunchError, LstoreError
 from layerstore.linux import signals
 from runner import cgroups, events, launch, wire
 from runner.audience import Audience
-from runner.checks import Checks
 from runner.container import now
 from runner.failure import to_report
 from runner.home import Home, boot_id, process_start
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from layerstore.mount import MountStack
     from runner.audience import Client
+    from runner.checks import Checks
     from runner.container import ContainerState
     from runner.order import Launcher, Order
 
@@ -99,7 +99,7 @@ class Monitor:
             self._loop, on_message=self._on_message, on_gone=self._on_gone, on_change=self._balance
         )
         self._streams = Streams(self._loop, self._on_output, self._on_full)
-        self._checks = Checks(self._loop, self._config, self._on_health)
+        self._checks: Checks | None = None
         self._state = wanted.state
         self._pid = self._pidfd = -1
         self._began = 0.0
@@ -167,13 +167,21 @@ class Monitor:
         self._write_state()
         events.record(self._order.containers, "start", self._config)
         self._loop.watch(self._pidfd, READABLE, self._on_end)
+        if self._config.health is not None:
+            self._begin_checks()
+
+    def _begin_checks(self) -> None:
+        from runner.checks import Checks
+
+        if self._checks is None:
+            self._checks = Checks(self._loop, self._config, self._on_health)
         self._checks.begin(self._state)
 
     def _first_process(self) -> int:
         """Our child, but where that is another runtime, which alone knows the process that it started."""
         if not self._config.spec.runtime:
             return self._pid
-        from runner import oci_runtime  # noqa: PLC0415 - what only it needs is for nobody else to load
+        from runner import oci_runtime
 
         return oci_runtime.first_process(self._home.path, self._pid, self._pidfd)
 
@@ -201,7 +209,8 @@ class Monitor:
         os.close(self._pidfd)
         self._pidfd = -1
         self._end_group()
-        self._checks.end()
+        if self._checks is not None:
+            self._checks.end()
         self._loop.disarm("kill")
         self._streams.finish()
         self._log.finish()
@@ -224,7 +233,7 @@ class Monitor:
             self._state = self._state.but(is_oom_killed=True)
             events.record(self._order.containers, "oom", self._config)
         if self._config.spec.runtime:
-            from runner import oci_runtime  # noqa: PLC0415 - what only it needs is for nobody else to load
+            from runner import oci_runtime
 
             oci_runtime.forget(self._config.spec.runtime, self._home.path)
         cgroups.remove(self._home.path)

@@ -145,7 +145,7 @@ def _see_started(spec: ProcessSpec, state_dir: str, pid: int, pidfd: int) -> Non
 
 def _complaint(state_dir: str) -> str:
     """The last message in the runtime's log; "" without one."""
-    import json  # noqa: PLC0415 - no monitor needs it but one whose container does not start
+    import json
 
     try:
         with open(f"{state_dir}/{_LOG}", "rb") as stream:
@@ -201,7 +201,7 @@ def _become_runtime(begun: _Start, channel: Channel) -> None:
         os.close(host)
         console.hand_out(pair.master, around.stdio.console)
         window.resize(pair.slave, *around.stdio.size)
-        console.take(pair.slave, 0)
+        pair.take(0)
     with Doing("make the mounts private"):
         linux.mount(None, "/", None, linux.MS_REC | linux.MS_SLAVE)
     target = f"{state}/rootfs"

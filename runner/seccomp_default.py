@@ -1,4 +1,4 @@
-"""The filter of `runner.seccomp` for docker's default capabilities, assembled once, since that takes time.
+"""The filter of `runner.seccomp_filter` for docker's default capabilities, assembled once: that takes time.
 
 Written by `python -m tests.runner.seccomp_default`; a test keeps it in step.
 """

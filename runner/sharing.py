@@ -61,7 +61,7 @@ def find(spec: ProcessSpec, network: str, containers: str) -> Others:
 
 
 def _hold(containers: str, identifier: str) -> int:
-    from runner.home import Home, process_start  # noqa: PLC0415 - its imports are for those who share alone
+    from runner.home import Home, process_start
 
     home = Home(containers, identifier)
     state = home.state()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from runner import console, window, wire
+from runner import window, wire
 from runner.loop import READABLE, WRITABLE
 from runner.stdio import Stdio
 
@@ -54,6 +54,8 @@ class Streams:
         """The process has its ends: close them here, and listen. Raises `LaunchError`."""
         self._close_theirs()
         if self._is_terminal:
+            from runner import console
+
             master = console.receive(self._console)
             self._console.close()
             # With a slave of our own the master reports no end whenever nobody has the terminal open.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import termios
-import tty
 
 from layerstore.linux import signals
 from runner import window
@@ -114,6 +112,9 @@ class Raw:
 
     def __enter__(self) -> None:
         if self._is_raw:
+            import termios
+            import tty
+
             self._before = termios.tcgetattr(0)
             tty.setraw(0, termios.TCSANOW)  # what was typed already counts, too
 
@@ -121,6 +122,8 @@ class Raw:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         if self._is_raw:
+            import termios
+
             termios.tcsetattr(0, termios.TCSADRAIN, self._before)
 
 

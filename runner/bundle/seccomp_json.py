@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from runner import seccomp, seccomp_profile
+from runner import seccomp_filter, seccomp_profile
 from runner.confinement import UNCONFINED
 from runner.syscalls import SYSCALLS
 
@@ -47,10 +47,10 @@ def filter_of(confinement: Confinement, kept: frozenset[str]) -> dict[str, Json]
 
 
 def _default_rules(kept: frozenset[str]) -> list[Json]:
-    """What `runner.seccomp` assembles."""
+    """What `runner.seccomp_filter` assembles."""
     allow, deny = 0x7FFF0000, 0x00050000 | errno.EPERM
-    denied = set(seccomp.NEVER.split())
-    for capability, names in seccomp.WITH_CAPABILITY.items():
+    denied = set(seccomp_filter.NEVER.split())
+    for capability, names in seccomp_filter.WITH_CAPABILITY.items():
         if capability not in kept:
             denied.update(names.split())
     may_make_namespaces = "CAP_SYS_ADMIN" in kept
@@ -58,13 +58,13 @@ def _default_rules(kept: frozenset[str]) -> list[Json]:
     allowed = SYSCALLS.keys() - denied - (_LOOKS_AT_ARGUMENTS - plain)
     condition = seccomp_profile.Condition
     rules: list[Json] = [_rule(sorted(allowed), allow), _rule(sorted(denied - _LOOKS_AT_ARGUMENTS), deny)]
-    for value in seccomp.PERSONALITIES:
+    for value in seccomp_filter.PERSONALITIES:
         rules.append(_rule(["personality"], allow, [condition(0, "EQ", value)]))
-    rules.append(_rule(["socket"], allow, [condition(0, "NE", seccomp.AF_VSOCK)]))
-    rules.append(_rule(["socket"], deny, [condition(0, "EQ", seccomp.AF_VSOCK)]))
+    rules.append(_rule(["socket"], allow, [condition(0, "NE", seccomp_filter.AF_VSOCK)]))
+    rules.append(_rule(["socket"], deny, [condition(0, "EQ", seccomp_filter.AF_VSOCK)]))
     if not may_make_namespaces:
-        rules.append(_rule(["clone"], allow, [condition(0, "MASKED_EQ", seccomp.NEW_NAMESPACES, 0)]))
-        bits = [1 << place for place in range(32) if seccomp.NEW_NAMESPACES >> place & 1]
+        rules.append(_rule(["clone"], allow, [condition(0, "MASKED_EQ", seccomp_filter.NEW_NAMESPACES, 0)]))
+        bits = [1 << place for place in range(32) if seccomp_filter.NEW_NAMESPACES >> place & 1]
         rules += [_rule(["clone"], deny, [condition(0, "MASKED_EQ", bit, bit)]) for bit in bits]
     return rules
 

@@ -12,7 +12,7 @@ import time
 from layerstore.errors import LaunchError, MissingFeature
 from layerstore.linux import signals
 from layerstore.value import Value
-from runner.cgroups import device_filter, version1, version2
+from runner.cgroups import version1, version2
 from runner.failure import Doing
 
 TYPE_CHECKING = False
@@ -75,6 +75,8 @@ class Group(Value):
         for each in writes:
             self._carry_out(each)
         if self.version == 2 and limits.device_rules is not None:
+            from runner.cgroups import device_filter
+
             device_filter.attach(self.places[0], limits.device_rules)
 
     def _swap_limit(self) -> int | None:

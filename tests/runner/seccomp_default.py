@@ -1,10 +1,10 @@
 """``python -m tests.runner.seccomp_default > runner/seccomp_default.py``: the default filter, assembled."""
 
 from runner.capabilities import DEFAULT
-from runner.seccomp import assemble
+from runner.seccomp_filter import assemble
 
 _WIDTH = 96
-_HEAD = '''"""The filter of `runner.seccomp` for docker's default capabilities, assembled once, since that takes time.
+_HEAD = '''"""The filter of `runner.seccomp_filter` for docker's default capabilities, assembled once: that takes time.
 
 Written by `python -m tests.runner.seccomp_default`; a test keeps it in step.
 """

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fixtures.containers import Containers
 from layerstore import linux
 from layerstore.errors import MissingFeature
-from runner import seccomp, seccomp_default
+from runner import seccomp, seccomp_default, seccomp_filter
 from runner.capabilities import DEFAULT
 from runner.syscalls import SYSCALLS
 from tests.runner.seccomp_default import page
@@ -47,7 +47,7 @@ def verdict(machine: str, name: str, argument: int = 0, kept: frozenset[str] = D
     arch, column = ARCHITECTURES[machine]
     number = SYSCALLS[name][column]
     assert number is not None
-    return decide(seccomp.assemble(machine, kept), arch, number, argument)
+    return decide(seccomp_filter.assemble(machine, kept), arch, number, argument)
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
@@ -120,7 +120,7 @@ def test_no_call_is_allowed_that_is_not_in_the_table(machine: str, number: int, 
     assert number in known or answer == ENOSYS
 
 
-PROGRAMS = {machine: seccomp.assemble(machine, DEFAULT) for machine in ARCHITECTURES}
+PROGRAMS = {machine: seccomp_filter.assemble(machine, DEFAULT) for machine in ARCHITECTURES}
 
 
 @given(arch=st.integers(0, 2**32 - 1).filter(lambda arch: arch != ARCHITECTURES["x86_64"][0]))
@@ -133,7 +133,7 @@ def test_a_machine_without_a_table_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "uname", lambda: machine)
 
     with pytest.raises(MissingFeature, match="on vax"):
-        seccomp.confine(DEFAULT)
+        seccomp.program(DEFAULT)
 
 
 def answers_under_filter(body: Callable[[], list[int]]) -> list[int]:
@@ -143,7 +143,7 @@ def answers_under_filter(body: Callable[[], list[int]]) -> list[int]:
     if pid == 0:
         try:
             linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-            seccomp.confine(DEFAULT)
+            seccomp.confine(seccomp.program(DEFAULT))
             os.write(writer, repr(body()).encode())
         finally:
             os._exit(0)
