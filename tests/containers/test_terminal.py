@@ -126,12 +126,12 @@ def test_each_command_with_a_terminal_takes_keys_of_its_own(
         lstore("start", "kept")
 
     client = terminal(verb, *keys, *words)
-    client.sendline("echo he''re; exec tail -f /dev/null")
-    client.expect("here")
+    client.sendline("exec sh -c \"echo he''re; sleep 1000; true\"")
+    client.expect("\nhere")
     client.send("\x19")
 
     assert end(client) == 0
-    assert "tail -f /dev/null" in lstore("exec", "kept", "ps", "-o", "args").splitlines()
+    assert "sleep 1000" in lstore("exec", "kept", "ps", "-o", "args")
 
 
 def test_our_terminal_is_as_it_was_afterwards(terminal: Terminals) -> None:
