@@ -31,7 +31,7 @@ def command(
     message: str,
     pause: bool,
 ) -> None:
-    from lstore.engine.containers.changes import CommitRequest, commit
+    from lstore.engine.containers.commit import CommitRequest, commit
 
     request = CommitRequest(
         created=moment_of_creation(session.settings.environment, session.now()),

@@ -32,7 +32,7 @@ def command(session: Session, *, names: Sequence[str], form: str, platform: str 
 
 
 def _show_container(session: Session, name: str) -> None:
-    from lstore.engine.containers.changes import container_changes
+    from lstore.engine.containers.diff import container_changes
 
     for change in container_changes(session.engine(), name):
         session.line(f"{change.letter} {os.fsdecode(change.path)}")

@@ -17,7 +17,7 @@ from lstore.engine.output_file import output_file
 @click.pass_obj
 def command(session: Session, *, name: str, output: str | None) -> None:
     """The archive has neither history nor settings; lstore import makes an image of it."""
-    from lstore.engine.containers.changes import export
+    from lstore.engine.containers.export import export
 
     if output is None:
         refuse_terminal(session, "export")

@@ -1,4 +1,4 @@
-"""`diff` of one container, `export`, and `commit`: what a container made of its image."""
+"""`commit`: a new image of what a container made of its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import os
 from functools import partial
 
 from layerstore.content import opened_bytes, read_document, read_manifest
-from layerstore.errors import NotFound, StoreDamaged, file_error
+from layerstore.errors import NotFound, StoreDamaged
 from layerstore.layer import indexer as _indexer  # noqa: F401 - for large layers; the child that writes imports nothing
 from layerstore.layer.diff import diff, members
-from layerstore.layer.pack import pieces
 from layerstore.oci import mediatype
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor
@@ -24,90 +23,21 @@ from layerstore.value import Value
 from lstore.engine import catalog
 from lstore.engine.admit import admit
 from lstore.engine.containers import freezing, places
+from lstore.engine.containers.diff import compare
 from lstore.engine.containers.image_settings import settings_of
-from lstore.engine.containers.insides import upper_of, view
 from lstore.engine.containers.look import look
 from lstore.engine.containers.mount_points import own_changes
 from runner import cgroups, events
-from runner.visit import visit_stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
-    from typing import BinaryIO
 
     from layerstore.oci.document import Json
     from layerstore.oci.reference import Reference
     from lstore.engine.containers.look import Container
     from lstore.engine.engine import Engine
-
-_MAX_LIST = 1 << 30
-
-
-class ContainerChange(Value):
-    """One path that the container has otherwise than its image: docker's letter A, C or D, and the path."""
-
-    letter: str
-    path: bytes
-
-
-def container_changes(engine: Engine, text: str) -> list[ContainerChange]:
-    """What the container changed, sorted by path. Raises `NotFound`, `StorageError`, `LaunchError`."""
-    container = look(engine, text)
-    reader, writer = os.pipe()
-    found: list[ContainerChange] = []
-
-    def write(upper: int, lower: int, userxattr: bool) -> None:
-        os.close(reader)
-        with open(writer, "wb") as out:
-            for change in own_changes(diff(upper, lower, userxattr=userxattr), lower):
-                if change.entry.path:
-                    out.write(change.kind.value.encode() + change.entry.path + b"\0")
-
-    def collect() -> None:
-        os.close(writer)
-        with open(reader, "rb") as stream:
-            for record in stream.read(_MAX_LIST).split(b"\0")[:-1]:
-                found.append(ContainerChange(record[:1].decode(), b"/" + record[1:]))
-
-    _compare(engine, container, write, collect)
-    return found
-
-
-def _compare(
-    engine: Engine,
-    container: Container,
-    work: Callable[[int, int, bool], None],
-    meanwhile: Callable[[], None] = lambda: None,
-) -> None:
-    """Call `work` with the upper directory of the container and the merged lower, in a child that may read both."""
-    stack = engine.snapshotter.mounts(container.config.id)
-    written, attach = upper_of(container, stack)
-    below = engine.snapshotter.view(tuple(map(Digest.parse, container.config.diff_ids)))
-
-    def compare(lower: int) -> None:
-        upper = os.open(written, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        work(upper, os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=lower), stack.userxattr)
-
-    visit_stack(below, attach, container.home.file("view"), compare, meanwhile)
-
-
-def export(engine: Engine, text: str, out: BinaryIO) -> None:
-    """Write the container's whole root filesystem, without what is mounted on it, as a tar to `out`."""
-    container = look(engine, text)
-
-    def write(root: int) -> None:
-        top = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
-        try:
-            for piece in pieces(members(diff(top, None), is_live=True), None):
-                out.write(piece)
-            out.flush()
-        except BrokenPipeError as error:
-            raise file_error(error, "write the archive") from error
-
-    view(engine, container, write)
-    events.record(places.containers_of(engine), "export", container.config)
 
 
 class CommitRequest(Value):
@@ -195,7 +125,7 @@ def _new_layer(engine: Engine, container: Container, directory: str, *, is_live:
         with open(reader, "rb") as stream:
             said = stream.read()
 
-    _compare(engine, container, write, listen)
+    compare(engine, container, write, listen)
     if not said:
         return None
     answer = parse_object(said, "a new layer")
