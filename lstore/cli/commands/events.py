@@ -30,11 +30,11 @@ def command(
     session: Session, *, filters: Sequence[str], since: str | None, until: str | None, form: str | None
 ) -> None:
     """Goes on with what happens until it is interrupted, or until the time that is given."""
-    from lstore.engine.containers.happenings import happenings
+    from lstore.engine.containers.events import events
     from runner.container import now
 
     present = session.now()
-    found = happenings(
+    found = events(
         session.engine(),
         since="" if since is None else parse_moment(since, present),
         until="" if until is None else parse_moment(until, present),
@@ -47,7 +47,7 @@ def command(
 
 
 def _text(event: "Mapping[str, Json]", form: str | None) -> str:
-    from lstore.engine.containers.happenings import actor, event_time
+    from lstore.engine.containers.events import actor, event_time
 
     if form == "json":
         return json.dumps(event, ensure_ascii=False)

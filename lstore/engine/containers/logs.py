@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 
-from layerstore.errors import storage_error
+from layerstore.errors import MissingFeature, storage_error
 from layerstore.value import Value
+from lstore.engine.containers.growing_file import records
 from lstore.engine.containers.look import look
-from runner.container import MAX_LOG_FILES, now
+from runner.container import MAX_LOG_FILES, NO_LOG, now
 from runner.log_file import log_path
 from runner.watch import Watch
 
@@ -44,8 +44,16 @@ class LogQuery(Value):
 
 
 def read(engine: Engine, text: str, query: LogQuery) -> Iterator[LogLine]:
-    """The lines of the container's log that `query` asks for, oldest first. Raises `NotFound`, `StorageError`."""
+    """The lines of the container's log that `query` asks for, oldest first.
+
+    Raises `NotFound`, `MissingFeature` where none is kept, `StorageError`.
+    """
     container = look(engine, text)
+    if container.config.log_driver == NO_LOG:
+        raise MissingFeature(
+            f"cannot read the log of {container.config.name}:"
+            " configured logging driver does not support reading"
+        )
     try:
         if query.follows:
             yield from _followed(container, query)
@@ -61,25 +69,29 @@ def _followed(container: Container, query: LogQuery) -> Iterator[LogLine]:
     home = container.home
     with Watch(home.path) as watch:
         files = _open_all(container)
-        present = [*_lines(files[:-1]), *_lines(files[-1:], keeps_open=True)]
-        chosen = _chosen(present, query)
-        yield from chosen if query.tail is None else _last(chosen, query.tail)
         current = files[-1] if files else None
-        while True:
-            # Asked before reading, so that nothing written is missed.
-            is_over = not home.is_monitored() or bool(query.until and query.until <= now())
-            for line in _parse(current) if current is not None else ():
-                if query.until and line.time >= query.until:
+        try:
+            present = [*_lines(files[:-1]), *_lines(files[-1:], keeps_open=True)]
+            chosen = _chosen(present, query)
+            yield from chosen if query.tail is None else _last(chosen, query.tail)
+            while True:
+                # Asked before reading, so that nothing written is missed.
+                is_over = not home.is_monitored() or bool(query.until and query.until <= now())
+                for line in _parse(current) if current is not None else ():
+                    if query.until and line.time >= query.until:
+                        return
+                    if line.time >= query.since:
+                        yield line
+                newer = _next_file(container, current)
+                if newer is not current:
+                    current = newer
+                elif is_over:
                     return
-                if line.time >= query.since:
-                    yield line
-            newer = _next_file(container, current)
-            if newer is not current:
-                current = newer
-            elif is_over:
-                return
-            else:
-                watch.wait(_LOOK_AGAIN)
+                else:
+                    watch.wait(_LOOK_AGAIN)
+        finally:
+            if current is not None:
+                current.close()
 
 
 def _next_file(container: Container, current: BinaryIO | None) -> BinaryIO | None:
@@ -138,18 +150,10 @@ def _lines(files: Iterable[BinaryIO], *, keeps_open: bool = False) -> Iterator[L
 
 
 def _parse(file: BinaryIO) -> Iterator[LogLine]:
-    """The whole lines from here on. One that is damaged, after a power cut, is left out."""
-    while True:
-        start = file.tell()
-        raw = file.readline()
-        if not raw.endswith(b"\n"):
-            file.seek(start)
-            return
-        try:
-            record = json.loads(raw)
-            yield LogLine(record["stream"], record["time"], record["log"])
-        except (ValueError, KeyError, TypeError):
-            continue
+    for record in records(file):
+        stream, time, text = record.get("stream"), record.get("time"), record.get("log")
+        if isinstance(stream, str) and isinstance(time, str) and isinstance(text, str):
+            yield LogLine(stream, time, text)
 
 
 def _chosen(lines: Iterable[LogLine], query: LogQuery) -> Iterator[LogLine]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 
 from layerstore.errors import UsageError, storage_error
 from lstore.engine.containers import places
+from lstore.engine.containers.growing_file import records
 from runner.container import rfc3339
 from runner.events import event_path
 from runner.watch import Watch
@@ -26,7 +26,7 @@ _FLAGS = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILTERS = ("container", "event", "image", "label", "type")
 
 
-def happenings(
+def events(
     engine: Engine, *, since: str = "", until: str = "", now: str, filters: Mapping[str, Sequence[str]]
 ) -> Iterator[Event]:
     """Events from `since` on (else from `now`), and before `until`, waited for where that is yet to come.
@@ -66,17 +66,18 @@ def _all(containers: str, until: str, now: str) -> Iterator[Event]:
         os.makedirs(containers, mode=0o711, exist_ok=True)
         with Watch(containers) as watch:
             current = _open(containers)
-            yield from _older(containers)
-            while True:
-                yield from _parse(current)
-                if not os.path.samestat(os.stat(event_path(containers)), os.fstat(current.fileno())):
-                    yield from _parse(current)
-                    current.close()
-                    current = _open(containers)
-                elif (until and until <= now) or not watch.wait(
-                    _seconds_between(now, until) if until else None
-                ):
-                    return
+            try:
+                yield from _older(containers)
+                while True:
+                    yield from records(current)
+                    if not os.path.samestat(os.stat(event_path(containers)), os.fstat(current.fileno())):
+                        yield from records(current)
+                        current.close()
+                        current = _open(containers)
+                    elif (until and until <= now) or not watch.wait(_left(now, until)):
+                        return
+            finally:
+                current.close()
     except OSError as error:
         raise storage_error(error, "read the log of events") from error
 
@@ -91,29 +92,16 @@ def _older(containers: str) -> Iterator[Event]:
     except FileNotFoundError:
         return
     with stream:
-        yield from _parse(stream)
+        yield from records(stream)
 
 
-def _parse(stream: BinaryIO) -> Iterator[Event]:
-    """The whole lines from here on; damaged ones are left out."""
-    while True:
-        start = stream.tell()
-        raw = stream.readline()
-        if not raw.endswith(b"\n"):
-            stream.seek(start)
-            return
-        try:
-            event = json.loads(raw)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
-
-
-def _seconds_between(one: str, other: str) -> float:
+def _left(now: str, until: str) -> float | None:
+    """The seconds from `now` to `until`; None where there is no such moment."""
     from datetime import datetime
 
-    first, second = (datetime.fromisoformat(text[:26] + "+00:00") for text in (one, other))
+    if not until:
+        return None
+    first, second = (datetime.fromisoformat(text[:26] + "+00:00") for text in (now, until))
     return (second - first).total_seconds()
 
 
