@@ -25,7 +25,10 @@ PROXIED = (signals.SIGINT, signals.SIGTERM, signals.SIGHUP, signals.SIGQUIT, sig
 
 
 class Attachment:
-    """One client. With `has_terminal`, our terminal, if standard input is one, is raw while `run` goes on."""
+    """One client. With `has_terminal`, our terminal, if standard input is one, is raw while `run` goes on.
+
+    `outputs` are the kinds of message that are shown, `wire.OUTPUT` and `wire.ERRORS`.
+    """
 
     def __init__(
         self,
@@ -33,12 +36,14 @@ class Attachment:
         *,
         has_terminal: bool,
         sends_input: bool,
+        outputs: bytes,
         proxies_signals: bool,
         detach_keys: bytes,
     ) -> None:
         self._connection = connection
         self._has_terminal = has_terminal and os.isatty(0)
         self._sends_input = sends_input
+        self._outputs = outputs
         self._proxied = PROXIED if proxies_signals else ()
         self._detacher = Detacher(detach_keys if self._has_terminal else b"")
         self._loop = Loop()
@@ -50,8 +55,11 @@ class Attachment:
     def run(self) -> int | None:
         """Stay attached until the container's run ends, then its exit status; None where the user detached.
 
+        Without outputs, until our input ends, if that is sooner; then None, too.
         Raises ``BrokenPipeError`` where nobody reads our output, ``ConnectionError`` where the monitor died.
         """
+        if self._is_done:
+            return None
         self._connection.setblocking(False)
         self._watch()
         if self._sends_input:
@@ -61,6 +69,10 @@ class Attachment:
                 self._send_size()
             self._loop.run()
         return self._status
+
+    @property
+    def _is_done(self) -> bool:
+        return not (self._outputs or self._sends_input or self._pending)
 
     def wait_until_closed(self) -> None:
         """Wait for the monitor to have cleared all away."""
@@ -96,7 +108,7 @@ class Attachment:
         if kind == wire.EXITED:
             self._status = data[0]
             self._loop.stop()
-        elif kind in (wire.OUTPUT, wire.ERRORS):
+        elif kind in self._outputs:
             write_all(1 if kind == wire.OUTPUT else 2, data)
 
     def _read_input(self) -> None:
@@ -132,6 +144,8 @@ class Attachment:
             self._is_flushing = False
         self._hold_input(is_held=bool(self._pending))
         self._watch()
+        if self._is_done:
+            self._loop.stop()
 
     def _hold_input(self, *, is_held: bool) -> None:
         """Read our input no faster than the monitor takes it."""

@@ -22,6 +22,8 @@ NEVER = "0001-01-01T00:00:00Z"
 """Docker's, and Go's, moment that has not come."""
 MAX_LOG_SIZE = 10 << 20
 MAX_LOG_FILES = 5
+JSON_FILE = "json-file"
+NO_LOG = "none"
 
 
 class ContainerConfig(Value):
@@ -47,6 +49,9 @@ class ContainerConfig(Value):
     stop_timeout: int = 10
     restart: RestartPolicy = RestartPolicy()
     is_removed_at_end: bool = False
+    attached: tuple[str, ...] = ()
+    """Which of "stdin", "stdout" and "stderr" its creator wanted to be joined with."""
+    log_driver: str = JSON_FILE
     log_size: int = MAX_LOG_SIZE
     log_files: int = MAX_LOG_FILES
     health: HealthCheck | None = None

@@ -26,7 +26,7 @@ from runner.container import now
 from runner.failure import to_report
 from runner.home import Home, boot_id, process_start
 from runner.launch import Surroundings, close_all_but
-from runner.log_file import LogFile
+from runner.log_file import log_of
 from runner.loop import READABLE, Loop
 from runner.order import STARTED
 from runner.restart import RestartPolicy, next_wait
@@ -92,9 +92,7 @@ class Monitor:
         self._lock.exclusive()
         self._policy = wanted.config.restart
         self._loop = Loop()
-        self._log = LogFile(
-            self._home.path, max_size=wanted.config.log_size, max_files=wanted.config.log_files
-        )
+        self._log = log_of(self._home.path, wanted.config)
         self._audience = Audience(
             self._loop, on_message=self._on_message, on_gone=self._on_gone, on_change=self._balance
         )

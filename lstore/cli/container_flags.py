@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerstore.errors import UsageError
+from layerstore.errors import MissingFeature, UsageError
 from lstore.cli.flags import Flag, Given
 from lstore.cli.isolation_flags import ISOLATION_FLAGS, isolation_of
 from lstore.cli.process_flags import (
@@ -19,7 +19,7 @@ from lstore.cli.process_flags import (
 )
 from lstore.cli.quantities import parse_binary_size, parse_duration
 from lstore.engine.containers.request import ContainerRequest, HealthRequest
-from runner.container import MAX_LOG_FILES, MAX_LOG_SIZE
+from runner.container import JSON_FILE, MAX_LOG_FILES, MAX_LOG_SIZE, NO_LOG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lstore.engine.containers.request import Policy
 
 POLICIES = ("missing", "always", "never")
+_STREAMS = ("stdin", "stdout", "stderr")
 _LOG_OPTIONS = ("max-size", "max-file")
 
 SIG_PROXY = Flag(
@@ -36,6 +37,7 @@ SIG_PROXY = Flag(
 )
 
 CREATE_FLAGS: tuple[Flag, ...] = (
+    Flag(("-a", "--attach"), "attach", "list", "Join STDIN, STDOUT or STDERR alone", metavar="STREAM"),
     Flag(("--cidfile",), "cidfile", "text", "Write the container's id to a file", metavar="FILE"),
     Flag(("--entrypoint",), "entrypoint", "text", "Run this instead of the image's entrypoint", metavar="STRING"),
     ENV,
@@ -57,6 +59,7 @@ CREATE_FLAGS: tuple[Flag, ...] = (
     INTERACTIVE,
     Flag(("-l", "--label"), "label", "list", "Set a label", metavar="KEY[=VALUE]"),
     Flag(("--label-file",), "label_file", "list", "Read labels from a file", metavar="FILE"),
+    Flag(("--log-driver",), "log_driver", "text", "Keep what it writes: json-file, or none", metavar="NAME"),
     Flag(("--log-opt",), "log_opt", "list", "Bound the log: max-size=SIZE, max-file=N", metavar="KEY=VALUE"),
     Flag(("--name",), "name", "text", "The container's name", metavar="STRING"),
     Flag(("--network", "--net"), "network", "text", "The network inside: none, host, container:NAME", metavar="MODE"),
@@ -84,6 +87,7 @@ def request_of(
     given: Given, image: str, command: Sequence[str], environment: Mapping[str, str], *, is_detached: bool
 ) -> ContainerRequest:
     """The container that the options `given` ask for. Raises `UsageError`, `StorageError` for files that they name."""
+    driver = _log_driver(given)
     size, files = _log_bounds(given.texts("log_opt"))
     return ContainerRequest(
         image=image,
@@ -101,12 +105,14 @@ def request_of(
         has_terminal=given.is_on("tty"),
         has_input=given.is_on("interactive"),
         is_detached=is_detached,
+        attached=_attached(given, is_detached=is_detached),
         is_removed_at_end=given.is_on("rm"),
         has_init=given.is_on("init"),
         labels=dict(_labels(given)),
         stop_signal=given.text("stop_signal"),
         stop_timeout=given.number("stop_timeout"),
         restart=given.text("restart") or "no",
+        log_driver=driver,
         log_size=size,
         log_files=files,
         health=_health(given),
@@ -151,6 +157,29 @@ def _labels(given: Given) -> Iterable[tuple[str, str]]:
         if not name:
             raise UsageError(f"invalid label: {entry!r}")
         yield name, value
+
+
+def _attached(given: Given, *, is_detached: bool) -> tuple[str, ...]:
+    """The streams to be joined, by docker's rules: both outputs if none is named, and the input with ``-i``."""
+    named = [text.lower() for text in given.texts("attach")]
+    if is_detached:
+        if named:
+            raise UsageError("conflicting options: -a and -d")
+        return ()
+    for name in named:
+        if name not in _STREAMS:
+            raise UsageError(f"cannot attach to {name[:40]!r}: valid streams are STDIN, STDOUT and STDERR")
+    wanted = [*(named or ("stdout", "stderr")), *(("stdin",) if given.is_on("interactive") else ())]
+    return tuple(name for name in _STREAMS if name in wanted)
+
+
+def _log_driver(given: Given) -> str:
+    driver = given.text("log_driver") or JSON_FILE
+    if driver not in (JSON_FILE, NO_LOG):
+        raise MissingFeature(f"cannot log with {driver[:40]!r}: there are {JSON_FILE} and {NO_LOG}")
+    if driver == NO_LOG and given.texts("log_opt"):
+        raise UsageError("invalid logging opts for driver none", hint="leave out --log-opt")
+    return driver
 
 
 def _log_bounds(options: Sequence[str]) -> tuple[int, int]:

@@ -35,6 +35,9 @@ def test_logs_are_cut_by_lines_and_by_time(lstore: Lstore) -> None:
     last = lstore.call("logs", "--tail", "4", "chatty")
     assert (last.stdout + last.stderr).count("\n") == 4
     assert lstore("logs", "--tail", "0", "chatty") == ""
+    for everything in (("--tail", "-1"), ("-n", "-20"), ("--tail=-1",), ("--tail", "all")):
+        assert lstore("logs", *everything, "chatty").count("out") == 5
+    assert "invalid number of lines" in lstore.refused("logs", "--tail", "few", "chatty")
     assert lstore("logs", "--since", "1h", "chatty").count("out") == 5
     assert lstore("logs", "--until", "1h", "chatty") == ""
     assert "out 3" in lstore("logs", "--since", middle, "chatty")
@@ -171,6 +174,115 @@ def test_several_clients_see_what_comes_and_any_of_them_types(lstore: Lstore) ->
 
     assert lstore("logs", "shared").split("\n") == ["got first", "got second"]
     assert lstore.inspect("shared", "{{json .State.Running}}") is True
+
+
+BOTH = ("busybox", "sh", "-c", "echo out; echo err >&2; exit 4")
+
+
+@pytest.mark.parametrize(
+    ("options", "out", "err"),
+    [
+        ((), "out\n", "err\n"),
+        (("-a", "stdout"), "out\n", ""),
+        (("--attach=STDERR",), "", "err\n"),
+        (("-a", "Stdout", "-a", "stderr"), "out\n", "err\n"),
+    ],
+)
+def test_run_shows_the_streams_that_it_attaches_to(
+    lstore: Lstore, options: tuple[str, ...], out: str, err: str
+) -> None:
+    done = lstore.call("run", "--name", "both", *options, *BOTH)
+
+    assert (done.returncode, done.stdout, done.stderr) == (4, out, err)
+    logged = lstore.call("logs", "both")
+    assert (logged.stdout, logged.stderr) == ("out\n", "err\n")
+
+
+def test_attached_to_its_input_alone_run_gives_the_id_and_ends_with_the_input(lstore: Lstore) -> None:
+    script = "cat; echo; until test -e /go; do sleep 0.05; done; exit 4"
+
+    done = lstore.call(
+        "run", "-i", "-a", "stdin", "--name", "fed", "busybox", "sh", "-c", script, stdin=b"x" * 100_000
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == lstore.inspect("fed", "{{json .Id}}") + "\n"  # type: ignore[operator]  # it is text
+    assert lstore.inspect("fed", "{{json .State.Running}}") is True
+    lstore("exec", "fed", "touch", "/go")
+    assert lstore("wait", "fed") == "4"
+    assert lstore("logs", "fed") == "x" * 100_000
+
+
+def test_without_interactive_there_is_no_input_to_attach_to(lstore: Lstore) -> None:
+    done = lstore.call("run", "-a", "stdin", "-a", "stdout", "--rm", "busybox", "cat", stdin=b"typed")
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "attached"),
+    [
+        ((), [False, True, True]),
+        (("-i",), [True, True, True]),
+        (("-i", "-a", "stderr"), [True, False, True]),
+        (("-a", "stdin"), [True, False, False]),
+    ],
+)
+def test_create_keeps_what_is_attached_and_start_attaches_to_all(
+    lstore: Lstore, options: tuple[str, ...], attached: list[bool]
+) -> None:
+    lstore("create", "--name", "kept", *options, *BOTH)
+
+    form = "[{{.Config.AttachStdin}}, {{.Config.AttachStdout}}, {{.Config.AttachStderr}}]"
+    done = lstore.call("start", "-a", "kept")
+
+    assert lstore.inspect("kept", form) == attached
+    assert (done.returncode, done.stdout, done.stderr) == (4, "out\n", "err\n")
+
+
+def test_what_cannot_be_attached_is_refused(lstore: Lstore) -> None:
+    wrong = lstore.call("run", "-a", "stdlog", "busybox", "true")
+    both = lstore.call("run", "-d", "-a", "stdout", "busybox", "true")
+    piped = lstore.call("run", "-t", "-a", "stdin", "busybox", "true")
+
+    assert [each.returncode for each in (wrong, both, piped)] == [125] * 3
+    assert "valid streams are STDIN, STDOUT and STDERR" in wrong.stderr
+    assert "conflicting options: -a and -d" in both.stderr
+    assert "not a TTY" in piped.stderr
+
+
+def test_without_a_log_there_is_none_to_read(lstore: Lstore) -> None:
+    done = lstore.call("run", "--log-driver", "none", "--name", "mute", *BOTH)
+    log_config = "[{{json .HostConfig.LogConfig}}, {{json .LogPath}}]"
+
+    assert (done.returncode, done.stdout, done.stderr) == (4, "out\n", "err\n")
+    assert "configured logging driver does not support reading" in lstore.refused("logs", "mute")
+    assert "configured logging driver does not support reading" in lstore.refused("logs", "-f", "mute")
+    assert list(lstore.home("mute").glob("log*")) == []
+    assert lstore.inspect("mute", log_config) == [{"Type": "none", "Config": {}}, ""]
+
+
+def test_docker_s_log_is_ours_and_others_are_refused(lstore: Lstore) -> None:
+    lstore(
+        "run",
+        "--log-driver",
+        "json-file",
+        "--log-opt",
+        "max-file=2",
+        "--name",
+        "kept",
+        "busybox",
+        "echo",
+        "x",
+    )
+    other = lstore.call("run", "--log-driver", "syslog", "busybox", "true")
+    options = lstore.call("run", "--log-driver", "none", "--log-opt", "max-file=2", "busybox", "true")
+
+    assert lstore("logs", "kept") == "x"
+    assert lstore.inspect("kept", "{{json .HostConfig.LogConfig.Type}}") == "json-file"
+    assert (other.returncode, other.stderr.count("\n")) == (125, 1)
+    assert "cannot log with 'syslog'" in other.stderr
+    assert (options.returncode, "invalid logging opts for driver none" in options.stderr) == (125, True)
 
 
 def test_start_attached_shows_the_run_and_exits_as_it_does(lstore: Lstore) -> None:

@@ -50,9 +50,10 @@ def command(
 
 
 def _count(text: str) -> int | None:
-    """How many lines of the end; None for all. Raises `UsageError`."""
+    """How many lines of the end; None for all, which a negative number means, too. Raises `UsageError`."""
+    digits = text.removeprefix("-")
     if text == _EVERYTHING:
         return None
-    if not text.isascii() or not text.isdigit():
+    if not digits.isascii() or not digits.isdigit():
         raise UsageError(f"invalid number of lines {text[:40]!r}", hint="lstore logs --tail 100 …")
-    return int(text)
+    return int(text) if digits == text else None

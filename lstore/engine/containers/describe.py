@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.container import rfc3339
+from runner.container import NO_LOG, rfc3339
 from runner.log_file import log_path
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ def describe(engine: Engine, container: Container) -> dict[str, Json]:
         "ResolvConfPath": container.home.file("resolv.conf"),
         "HostnamePath": container.home.file("hostname"),
         "HostsPath": container.home.file("hosts"),
-        "LogPath": log_path(container.home.path),
+        "LogPath": "" if config.log_driver == NO_LOG else log_path(container.home.path),
         "Name": f"/{config.name}",
         "RestartCount": container.state.restarts,
         "Driver": engine.driver_choice.driver.name,
@@ -72,8 +72,10 @@ def _host_config(container: Container) -> dict[str, Json]:
     return {
         "Binds": [_bind(each) for each in spec.mounts if each.source],
         "LogConfig": {
-            "Type": "json-file",
-            "Config": {"max-size": str(config.log_size), "max-file": str(config.log_files)},
+            "Type": config.log_driver,
+            "Config": {}
+            if config.log_driver == NO_LOG
+            else {"max-size": str(config.log_size), "max-file": str(config.log_files)},
         },
         "NetworkMode": config.network,
         "RestartPolicy": {"Name": config.restart.name, "MaximumRetryCount": config.restart.most},
@@ -107,6 +109,7 @@ def _config(container: Container) -> dict[str, Json]:
     described: dict[str, Json] = {
         "Hostname": spec.hostname,
         "User": spec.user,
+        **{f"Attach{name.title()}": name in config.attached for name in ("stdin", "stdout", "stderr")},
         "Tty": config.has_terminal,
         "OpenStdin": config.has_input,
         "StdinOnce": config.closes_input,

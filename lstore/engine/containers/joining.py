@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Joining(Value):
-    """How our streams are joined: whether ours is the input, whether signals go on, and which keys detach."""
+    """How our streams are joined: whether input and signals go on, which keys detach, and which outputs are shown."""
 
     sends_input: bool = False
     proxies_signals: bool = True
     detach_keys: bytes = b"\x10\x11"
+    outputs: bytes = wire.OUTPUT + wire.ERRORS
 
 
 def first_client(config: ContainerConfig) -> tuple[_socket.socket, FirstClient]:
@@ -38,14 +39,16 @@ def first_client(config: ContainerConfig) -> tuple[_socket.socket, FirstClient]:
 def attend(
     engine: Engine, home: Home, config: ContainerConfig, connection: _socket.socket, joining: Joining
 ) -> int | None:
-    """Be joined until the container's run ends, then its exit status; None where the user detached.
+    """Be joined until the container's run ends, then its exit status; None where the user detached before.
 
+    Where no output is shown, that is so once our input has ended.
     Raises `LaunchError` where the monitor was killed.
     """
     attachment = Attachment(
         connection,
         has_terminal=config.has_terminal,
         sends_input=joining.sends_input and config.has_input,
+        outputs=joining.outputs,
         proxies_signals=joining.proxies_signals,
         detach_keys=joining.detach_keys,
     )

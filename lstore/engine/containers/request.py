@@ -7,7 +7,7 @@ import time
 from layerstore.errors import UsageError
 from layerstore.value import Value
 from lstore.engine.isolation import IsolationRequest, isolated, shared_network
-from runner.container import MAX_LOG_FILES, MAX_LOG_SIZE, ContainerConfig
+from runner.container import JSON_FILE, MAX_LOG_FILES, MAX_LOG_SIZE, ContainerConfig
 from runner.health import HealthCheck
 from runner.restart import RestartPolicy
 from runner.signals import parse_signal
@@ -61,12 +61,14 @@ class ContainerRequest(Value):
     has_terminal: bool = False
     has_input: bool = False
     is_detached: bool = True
+    attached: tuple[str, ...] = ()
     is_removed_at_end: bool = False
     has_init: bool = False
     labels: Mapping[str, str] = {}
     stop_signal: str | None = None
     stop_timeout: int | None = None
     restart: str = "no"
+    log_driver: str = JSON_FILE
     log_size: int = MAX_LOG_SIZE
     log_files: int = MAX_LOG_FILES
     health: HealthRequest = HealthRequest()
@@ -121,6 +123,8 @@ def configure(
         stop_timeout=10 if request.stop_timeout is None else request.stop_timeout,
         restart=RestartPolicy.parse(request.restart),
         is_removed_at_end=request.is_removed_at_end,
+        attached=request.attached,
+        log_driver=request.log_driver,
         log_size=request.log_size,
         log_files=request.log_files,
         health=check_of(request.health, image.healthcheck),
