@@ -98,7 +98,11 @@ def _with_terminal(state: ContainerState, spec: ProcessSpec, request: ExecReques
 
 def _leave(master: int, pidfd: int) -> None:
     """Have a child keep the terminal for as long as the process runs, which would be hung up otherwise."""
+    reader, writer = os.pipe()
     if os.fork():
+        os.close(writer)
+        os.read(reader, 1)  # until the child is out of our session, whose end would take it along
+        os.close(reader)
         return
     try:
         os.setsid()
