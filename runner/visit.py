@@ -11,11 +11,9 @@ import os
 
 from layerstore import linux
 from layerstore.errors import InvalidArchive, LaunchError, LstoreError
-from layerstore.linux import signals
-from runner import namespaces
 from runner.become import forget_imports
-from runner.channel import Channel
-from runner.failure import Doing, from_report, to_report
+from runner.child import call_in_child, nothing
+from runner.failure import Doing
 from runner.home import process_start
 
 TYPE_CHECKING = False
@@ -29,11 +27,7 @@ if TYPE_CHECKING:
     Meanwhile = Callable[[], None]
 
 
-def _nothing() -> None:
-    return
-
-
-def visit_running(state: ContainerState, work: Work, meanwhile: Meanwhile = _nothing) -> None:
+def visit_running(state: ContainerState, work: Work, meanwhile: Meanwhile = nothing) -> None:
     """Call `work` with the root of the container in `state`, with all that is mounted on it, in a child.
 
     What `work` changes in memory is lost; `meanwhile` is called here, for the other end of a pipe. Raises
@@ -66,7 +60,7 @@ def visit_stack(
     attach: Callable[[MountStack, str], None],
     place: str,
     work: Work,
-    meanwhile: Meanwhile = _nothing,
+    meanwhile: Meanwhile = nothing,
 ) -> None:
     """Call `work` with the root filesystem that `stack` is, in a child that mounts it at `place`.
 
@@ -84,28 +78,21 @@ def visit_stack(
 
 
 def _in_child(enter: Callable[[], int], work: Work, meanwhile: Meanwhile, flags: int) -> None:
-    channel = Channel()
-    try:
-        with Doing("create a process to look into the container"):
-            pid, pidfd = linux.clone3(flags)
-        if pid == 0:
-            _be_child(enter, work, channel)
-        channel.keep_launcher_side()
-        try:
-            if flags & linux.CLONE_NEWUSER:
-                namespaces.map_ids(pid, namespaces.own_id_map())
-            channel.let_go()
-            failure = _outcome(meanwhile)
-            report = channel.read_report()
-        finally:
-            channel.close()
-            os.waitpid(pid, 0)
-            os.close(pidfd)
-    finally:
-        channel.close()
+    failure: Exception | None = None
+
+    def visit() -> None:
+        root = enter()
+        forget_imports()
+        os.umask(0)
+        work(root)
+
+    def tend() -> None:
+        nonlocal failure
+        failure = _outcome(meanwhile)
+
+    told = call_in_child(visit, flags, "create a process to look into the container", tend)
     # Of both ends of a pipe, the one that was left alone says less: its archive ended, or nobody read it.
-    if report and (not isinstance(failure, LstoreError) or isinstance(failure, InvalidArchive)):
-        told = from_report(report)
+    if told is not None and (not isinstance(failure, LstoreError) or isinstance(failure, InvalidArchive)):
         raise LstoreError(told.message, hint=told.hint) from failure
     if failure is not None:
         raise failure
@@ -118,19 +105,3 @@ def _outcome(meanwhile: Meanwhile) -> Exception | None:
     except Exception as error:
         return error
     return None
-
-
-def _be_child(enter: Callable[[], int], work: Work, channel: Channel) -> None:
-    """Never returns, whatever happens."""
-    try:
-        linux.prctl(linux.PR_SET_PDEATHSIG, signals.SIGKILL)
-        channel.keep_child_side()
-        if channel.wait():
-            root = enter()
-            forget_imports()
-            os.umask(0)
-            work(root)
-    except BaseException as error:
-        channel.report(to_report(error))
-    finally:
-        os._exit(0)
