@@ -10,12 +10,11 @@ from layerstore.build.expand import ShellLexer
 from layerstore.build.instruction import (
     Add,
     Copy,
-    Env,
     Expose,
     InlineFile,
     Instruction,
-    Label,
     Pair,
+    Pairs,
     Run,
     StopSignal,
     User,
@@ -65,7 +64,7 @@ class _Expander:
 
     def expand(self, instruction: Instruction) -> Instruction:
         match instruction:
-            case Env() | Label():
+            case Pairs():
                 return replace(instruction, pairs=tuple(self._pair(pair) for pair in instruction.pairs))
             case Run():
                 mounts = tuple(parse_mount(text, self._word) for text in instruction.mount_flags)

@@ -75,17 +75,20 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Env(Instruction):
-    """``ENV key=value …``."""
+class Pairs(Instruction):
+    """What ENV and LABEL have in common."""
 
     pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Label(Instruction):
-    """``LABEL key=value …``."""
+class Env(Pairs):
+    """``ENV key=value …``."""
 
-    pairs: tuple[Pair, ...]
+
+@dataclass(frozen=True, slots=True)
+class Label(Pairs):
+    """``LABEL key=value …``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +155,20 @@ class Add(Transfer):
 
 
 @dataclass(frozen=True, slots=True)
-class Cmd(Instruction):
-    """``CMD``."""
+class DefaultCommand(Instruction):
+    """What CMD and ENTRYPOINT have in common: a command line that containers start with."""
 
     command: CommandLine
 
 
 @dataclass(frozen=True, slots=True)
-class Entrypoint(Instruction):
-    """``ENTRYPOINT``."""
+class Cmd(DefaultCommand):
+    """``CMD``."""
 
-    command: CommandLine
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint(DefaultCommand):
+    """``ENTRYPOINT``."""
 
 
 @dataclass(frozen=True, slots=True)

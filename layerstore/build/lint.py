@@ -17,14 +17,15 @@ from layerstore.build.instruction import (
     Arg,
     Cmd,
     Copy,
+    DefaultCommand,
     Entrypoint,
     Env,
     Expose,
     From,
     Healthcheck,
     Instruction,
-    Label,
     Maintainer,
+    Pairs,
     Workdir,
 )
 from layerstore.build.lint_rules import RULES, LintOptions, LintWarning
@@ -284,7 +285,7 @@ def _check_variables(step: Step) -> Iterator[LintWarning]:
 def _check_form(step: Step) -> Iterator[LintWarning]:
     instruction, origin = step.instruction, step.instruction.origin
     match instruction:
-        case Cmd() | Entrypoint() if instruction.command.is_shell and not step.before.image.shell:
+        case DefaultCommand() if instruction.command.is_shell and not step.before.image.shell:
             message = f"JSON arguments recommended for {origin.keyword.text} to prevent unintended behavior"
             yield _warn("JSONArgsRecommended", f"{message} related to OS signals", origin)
         case Maintainer():
@@ -292,7 +293,7 @@ def _check_form(step: Step) -> Iterator[LintWarning]:
             yield _warn("MaintainerDeprecated", message, origin)
         case Arg():
             yield from _check_arg(instruction)
-        case Env() | Label():
+        case Pairs():
             if not all(pair.has_equals for pair in instruction.pairs):
                 name = origin.keyword.text
                 message = f'"{name} key=value" should be used instead of legacy "{name} key value" format'
