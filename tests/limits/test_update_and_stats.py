@@ -34,12 +34,22 @@ def store(tmp_path_factory: pytest.TempPathFactory, busybox_layout: Path) -> Pat
 
 @pytest.fixture
 def running(store: Path) -> Iterator[str]:
-    """A container that runs, and is busy."""
+    """A container that runs, has taken its memory, and is busy in its one process."""
     name = f"busy-{os.urandom(4).hex()}"
-    script = "head -c 8m /dev/zero > /dev/shm/x; while :; do :; done"
+    script = "head -c 8m /dev/zero > /dev/shm/x; echo busy; while :; do :; done"
     call(store, "run", "-d", "--name", name, "-m", "64m", "busybox", "sh", "-c", script).check_returncode()
+    await_word(store, name, "busy")
     yield name
     call(store, "rm", "-f", name).check_returncode()
+
+
+def await_word(store: Path, name: str, word: str) -> None:
+    """Wait until the container writes the line `word`: ``run -d`` returns when its first process has begun."""
+    command = [sys.executable, "-m", "lstore", "--root", str(store), "logs", "--follow", name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as logs:
+        assert logs.stdout is not None
+        assert logs.stdout.readline() == f"{word}\n"
+        logs.terminate()
 
 
 def inside(store: Path, name: str, *files: str) -> list[str]:
