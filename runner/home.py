@@ -238,5 +238,5 @@ def process_start(pid: int) -> int:
 
 def boot_id() -> str:
     """What tells this boot of the machine from any other."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-        return stream.read().strip()
+    with open("/proc/sys/kernel/random/boot_id", "rb") as stream:
+        return stream.read().strip().decode("ascii")

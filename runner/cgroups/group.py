@@ -189,9 +189,9 @@ def read(directory: str | None, file: str) -> str:
         fd = os.open(f"{directory}/{file}", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return ""
-    with open(fd, encoding="ascii", errors="replace") as opened:
+    with open(fd, "rb") as opened:
         try:
-            return opened.read()
+            return opened.read().decode("ascii", "replace")
         except OSError as error:
             if error.errno == errno.ENODEV:  # the group went away while it was open
                 return ""
