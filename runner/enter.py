@@ -2,7 +2,8 @@
 
 The caller forks a helper, which joins the container's namespaces by the pidfd of its first process and there
 clones the process itself, as a child of the caller (clone(2) CLONE_PARENT), so that the caller gets its exit
-status. setns(2) moves only later children into a pid namespace, and must not move the caller.
+status. setns(2) moves only later children into a pid namespace, and must not move the caller. The helper has ended
+when the process executes its program.
 """
 
 from __future__ import annotations
@@ -102,10 +103,10 @@ def start(state: ContainerState, spec: ProcessSpec, stdio: Stdio) -> tuple[int, 
         os.close(writer)
         writer = -1
         channel.keep_launcher_side()
-        channel.let_go()
         said = os.read(reader, 8)
+        os.waitpid(helper, 0)  # it counts in the container's control group, and nobody inside is to see that
+        channel.let_go()
         report = channel.read_report()
-        os.waitpid(helper, 0)
         pid = struct.unpack("q", said)[0] if said else 0
         if report or not pid:
             if pid:
