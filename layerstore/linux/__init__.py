@@ -1,9 +1,9 @@
 """System calls: one thin function each, with the kernel's own names and constants.
 
-The only user of ctypes. A failure is an ``OSError`` that carries the call's name and the path. Numbers are
+The only user of ctypes (`foreign`). A failure is an ``OSError`` that carries the call's name and the path. Numbers are
 those of x86-64 and arm64. Everything here is on the path that starts a process, so nothing imports
 ``dataclasses``, ``typing`` or ``socket`` at run time, and each part is loaded when it is first used: half of the
-commands need none, and ctypes is a fifth of a launcher's imports.
+commands need none.
 """
 
 from __future__ import annotations

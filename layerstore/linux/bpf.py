@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from ctypes import addressof, c_char_p, c_int, c_uint, create_string_buffer
 
 from layerstore.linux.call import by_machine, numbered
+from layerstore.linux.foreign import addressof, c_char_p, c_int, c_uint, create_string_buffer
 
 BPF_PROG_TYPE_CGROUP_DEVICE = 15
 BPF_CGROUP_DEVICE = 6

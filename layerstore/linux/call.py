@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+
+from layerstore.linux.foreign import CDLL, PyDLL, c_int, c_long, get_errno
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
 
     Path = str | bytes
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = CDLL(None, use_errno=True)
 # Keeps the interpreter lock: a call that duplicates the process must not come back without it.
-_libc_locked = ctypes.PyDLL(None, use_errno=True)
+_libc_locked = PyDLL(None, use_errno=True)
 
 _IS_X86_64 = os.uname().machine == "x86_64"
 
@@ -33,7 +34,7 @@ class Call:
     def __call__(self, *arguments: object, path: Path | None = None) -> int:
         result = self._function(*arguments)
         if result < 0:
-            number = ctypes.get_errno()
+            number = get_errno()
             raise OSError(number, f"{self._name}: {os.strerror(number)}", path)
         return result
 
@@ -42,16 +43,23 @@ def libc(name: str, *argtypes: type) -> Call:
     """The C library's wrapper `name`, returning an int."""
     function = _libc[name]
     function.argtypes = argtypes
-    function.restype = ctypes.c_int
+    function.restype = c_int
     return Call(name, function)
 
 
 def numbered(name: str, number: int, *argtypes: type, keeps_lock: bool = False) -> Call:
     """A system call by its number, for those that Debian 12's C library, or another one, does not wrap."""
     function = (_libc_locked if keeps_lock else _libc)["syscall"]
-    function.argtypes = (ctypes.c_long, *argtypes)
-    function.restype = ctypes.c_long
+    function.argtypes = (c_long, *argtypes)
+    function.restype = c_long
     return Call(name, lambda *arguments: function(number, *arguments))
+
+
+def interpreter(name: str) -> Callable[[], None]:
+    """A function of Python's own (docs.python.org, c-api/sys) that takes and returns nothing."""
+    function = _libc_locked[name]
+    function.restype = None
+    return function
 
 
 def by_machine(*, x86_64: int, arm64: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from ctypes import c_char_p, c_int, c_size_t, c_uint
 
 from layerstore.linux.call import encoded, libc, numbered
+from layerstore.linux.foreign import c_char_p, c_int, c_size_t, c_uint
 from layerstore.linux.ioctl import ioctl
 
 TYPE_CHECKING = False

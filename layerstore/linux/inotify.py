@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from ctypes import c_char_p, c_int, c_uint
 
 from layerstore.linux.call import encoded, libc
+from layerstore.linux.foreign import c_char_p, c_int, c_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

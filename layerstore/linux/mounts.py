@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_ulong
 
 from layerstore.linux.call import by_machine, encoded, libc, numbered
+from layerstore.linux.foreign import c_char_p, c_int, c_size_t, c_uint, c_ulong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

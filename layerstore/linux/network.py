@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-from ctypes import c_int
 
 from layerstore.linux.call import libc
+from layerstore.linux.foreign import c_int
 from layerstore.linux.ioctl import ioctl
 
 AF_INET = 2

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
-from ctypes import (
+
+from layerstore import linux
+from layerstore.linux.call import by_machine, encoded, interpreter, libc, numbered
+from layerstore.linux.foreign import (
     addressof,
     c_char_p,
     c_int,
@@ -12,11 +15,7 @@ from ctypes import (
     c_ulong,
     c_void_p,
     create_string_buffer,
-    pythonapi,
 )
-
-from layerstore import linux
-from layerstore.linux.call import by_machine, encoded, libc, numbered
 
 CLONE_PIDFD = 0x1000
 CLONE_FS = 0x200
@@ -59,13 +58,9 @@ _rt_sigaction = numbered(
     "rt_sigaction", by_machine(x86_64=13, arm64=134), c_int, c_char_p, c_void_p, c_size_t
 )
 
-_before_fork, _after_fork_child, _after_fork_parent = (
-    pythonapi.PyOS_BeforeFork,
-    pythonapi.PyOS_AfterFork_Child,
-    pythonapi.PyOS_AfterFork_Parent,
-)
-for _hook in (_before_fork, _after_fork_child, _after_fork_parent):
-    _hook.restype = None
+_before_fork = interpreter("PyOS_BeforeFork")
+_after_fork_child = interpreter("PyOS_AfterFork_Child")
+_after_fork_parent = interpreter("PyOS_AfterFork_Parent")
 
 
 def unshare(flags: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import memmove, memset
+from layerstore.linux.foreign import memmove, memset
 
 _STAT_AFTER_NAME = 3
 """The field of proc(5) stat that follows the name, the only one that may hold spaces."""

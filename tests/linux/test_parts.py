@@ -11,8 +11,9 @@ CODE = """
 import sys
 from layerstore import linux
 from layerstore.linux import signals
-assert "ctypes" not in sys.modules
+assert "_ctypes" not in sys.modules
 linux.{action}
+assert "ctypes" not in sys.modules
 print(*sorted(name.rpartition(".")[2] for name in sys.modules if name.startswith("layerstore.linux.")))
 sys.meta_path.clear()
 print(linux.CLONE_NEWNS, linux.MS_PRIVATE, linux.close_range.__name__, linux.set_title.__name__)
@@ -25,7 +26,7 @@ def run(action: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_part_is_loaded_by_who_first_uses_it() -> None:
-    assert run("MS_PRIVATE").stdout.splitlines()[0] == "call mounts signals"
+    assert run("MS_PRIVATE").stdout.splitlines()[0] == "call foreign mounts signals"
 
 
 def test_nothing_is_left_to_be_imported_once_all_is_loaded() -> None:
