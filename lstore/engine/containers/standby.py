@@ -112,6 +112,7 @@ def _stand_by(connection: _socket.socket) -> NoReturn:
         linux.set_title(b"lstore: monitor without an order")
         from lstore.engine.containers.monitor_main import main
 
+        gc.freeze()  # nor is it to be walked whenever there is a little garbage
         gc.enable()
         main()
     finally:
