@@ -117,7 +117,10 @@ def read_document(source: Source, descriptor: Descriptor, *, limit: int = MAX_DO
 
 
 def read_manifest(source: Source, descriptor: Descriptor) -> Manifest | Index:
-    """The verified, parsed manifest or index that `descriptor` names."""
+    """The verified, parsed manifest or index that `descriptor` names.
+
+    Raises as `read_document` and `manifest.parse` do.
+    """
     return parse(read_document(source, descriptor), descriptor.media_type)
 
 

@@ -88,7 +88,7 @@ class LayoutDirectory:
             raise InvalidArchive(f"image layout {self.path} has no {INDEX_FILE}") from error
 
     def images(self) -> tuple[ArchivedImage, ...]:
-        """Every root, with its names."""
+        """Every root, with its names. Raises as `index` does."""
         return self.index().images()
 
     def resolve(self, name: str) -> Descriptor:
@@ -100,7 +100,10 @@ class LayoutDirectory:
         return opened_plain_file(self.path, blob_name(descriptor.digest), offset)
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether a blob of that digest and size is there."""
+        """Whether a blob of that digest and size is there.
+
+        Raises `InvalidArchive` for what is no plain file, `StorageError`.
+        """
         return plain_file_size(self.path, blob_name(descriptor.digest)) == descriptor.size
 
     def push(self, descriptor: Descriptor, opener: Opener) -> None:

@@ -58,7 +58,10 @@ class TarWriter:
         self._is_spoilt = False
 
     def add_bytes(self, name: str, data: bytes) -> None:
-        """The plain file `name` that holds `data`."""
+        """The plain file `name` that holds `data`.
+
+        Raises `Conflict` after a member that broke off, `StorageError`.
+        """
         self.add_file(name, len(data), lambda member: member.write(data))
 
     def finish(self) -> None:
@@ -99,7 +102,7 @@ class Member:
         self._write(data)
 
     def copy_from(self, stream: Readable) -> None:
-        """All bytes that `stream` still gives."""
+        """All bytes that `stream` still gives. Raises as `write` does, and what `stream` raises."""
         for data in iter(partial(stream.read, CHUNK), b""):
             self.write(data)
 

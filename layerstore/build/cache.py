@@ -140,7 +140,7 @@ class BuildCache:
             raise storage_error(error, f"make a build cache in {self._home}") from error
 
     def find(self, key: Digest) -> Record | None:
-        """The record under `key`; one that is damaged is none."""
+        """The record under `key`; one that is damaged is none. Raises `StorageError`."""
         try:
             with open(self._path(key), "rb") as stream:
                 return Record.parse(key, stream.read(_MAX_RECORD + 1))
@@ -163,12 +163,12 @@ class BuildCache:
             raise storage_error(error, f"write {self._path(record.key)}") from error
 
     def records(self) -> tuple[Used, ...]:
-        """All records, the least recently used first."""
+        """All records, the least recently used first. Raises `StorageError`."""
         found = [each for name in self._names() if (each := self._used(name)) is not None]
         return tuple(sorted(found, key=lambda each: (each.last_used, each.record.key)))
 
     def layers(self) -> tuple[Descriptor, ...]:
-        """The layers that records keep alive, each once."""
+        """The layers that records keep alive, each once. Raises `StorageError`."""
         layers = (each.record.layer for each in self.records())
         return tuple(dict.fromkeys(layer for layer in layers if layer is not None))
 

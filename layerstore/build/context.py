@@ -66,7 +66,10 @@ class Context:
         self.fidelity = fidelity
 
     def find(self, path: str) -> Found | None:
-        """What is at `path`, a last symlink not followed; None where nothing is, or it is left out."""
+        """What is at `path`, a last symlink not followed; None where nothing is, or it is left out.
+
+        Raises `StorageError`.
+        """
         status = self._status(path)
         if status is None:
             return None
@@ -104,7 +107,10 @@ class Context:
         return "/".join(done)
 
     def names(self, directory: str) -> list[str]:
-        """The names in `directory`, sorted by bytes, of what is not left out; none where it is no directory."""
+        """The names in `directory`, sorted by bytes, of what is not left out; none where it is no directory.
+
+        Raises `StorageError`.
+        """
         try:
             fd = self._open(directory, _DIRECTORY)
         except OSError as error:

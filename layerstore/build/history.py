@@ -39,7 +39,8 @@ def created_by(
 ) -> str | None:
     """The line for an expanded `instruction` that led to `state`; None for ONBUILD, which leaves none.
 
-    `arguments` are those before it, `variables` the environment of RUN.
+    `arguments` are those before it, `variables` the environment of RUN. Raises `InvalidInput` for ports that
+    are none.
     """
     match instruction:
         case Run():

@@ -79,7 +79,10 @@ class RootTree:
         return b"/".join(done)
 
     def read(self, path: bytes, limit: int) -> bytes:
-        """The first `limit` bytes of the file at `path`, links followed; empty where no plain file is there."""
+        """The first `limit` bytes of the file at `path`, links followed; empty where no plain file is there.
+
+        Raises `InvalidLayer` for links without end, `StorageError`.
+        """
         node = self._node(self.resolve(path))
         if node is None or node.entry.kind is not Kind.REGULAR or node.entry.sparse is not None:
             return b""

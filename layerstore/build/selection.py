@@ -65,7 +65,10 @@ def select(
 
 
 def expand_pattern(context: Context, pattern: str) -> list[str]:
-    """The paths in `context` that `pattern` matches, sorted by bytes. Only its plain start follows symlinks."""
+    """The paths in `context` that `pattern` matches, sorted by bytes. Only its plain start follows symlinks.
+
+    Raises `InvalidInput`, `LimitExceeded`, `StorageError`.
+    """
     parts = pattern.split("/")
     plain = next(index for index, part in enumerate(parts) if is_pattern(part))
     top = context.resolve("/".join(parts[:plain]))

@@ -105,7 +105,7 @@ class LayerPlan:
                     self._put(path, placed)
 
     def write(self, name: str, content: bytes, to: Destination, *, mode: int = _FILE_MODE) -> None:
-        """Place a file of that `content`, a heredoc's or a download's."""
+        """Place a file of that `content`, a heredoc's or a download's. Raises as `copy` does."""
         path = self._base(to, name, several=False)
         uid, gid = to.owner or ROOT
         entry = Entry(
@@ -150,7 +150,10 @@ class LayerPlan:
             raise InvalidInput(f"cannot copy to /{shown(path)}: it is no directory")
 
     def members(self) -> Iterator[Member]:
-        """The layer's members, a directory before what is in it; each file is open while its member is the last."""
+        """The layer's members, a directory before what is in it; each file is open while its member is the last.
+
+        Raises `Conflict` where a file changed meanwhile, `StorageError`.
+        """
         first_names: dict[tuple[int, int], bytes] = {}
         for path in sorted(self._placed):
             entry, origin, read = self._placed[path]

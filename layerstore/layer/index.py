@@ -69,7 +69,7 @@ class IndexReader:
 
     @property
     def root(self) -> Inode:
-        """The root directory."""
+        """The root directory. Raises `StoreDamaged`."""
         return self._inode(_ROOT_NID)
 
     def find(self, path: bytes, *, follow: bool = True) -> Inode:
@@ -103,13 +103,16 @@ class IndexReader:
         return inode
 
     def children(self, directory: Inode) -> Iterator[tuple[bytes, Inode]]:
-        """The (name, file) pairs in `directory`, by name in byte order, without ``.`` and ``..``."""
+        """The (name, file) pairs in `directory`, by name in byte order, without ``.`` and ``..``.
+
+        Raises `InvalidInput` where it is no directory, `StoreDamaged`.
+        """
         for name, nid in self._entries(directory):
             if name not in (b".", b".."):
                 yield name, self._inode(nid)
 
     def target(self, symlink: Inode) -> bytes:
-        """Where `symlink` points."""
+        """Where `symlink` points. Raises `StoreDamaged`."""
         if symlink.size >= PATH_MAX:
             raise StoreDamaged("cannot read layer index: a symlink's target is too long")
         if symlink.is_inline:
@@ -119,7 +122,7 @@ class IndexReader:
         return self._bytes(start, symlink.size)
 
     def xattrs(self, inode: Inode) -> Mapping[bytes, bytes]:
-        """The extended attributes, full names to raw values."""
+        """The extended attributes, full names to raw values. Raises `StoreDamaged`."""
         found = {}
         position = self._meta + inode.nid * fmt.NID_SIZE + fmt.INODE.size
         end = position + inode.xattrs_size

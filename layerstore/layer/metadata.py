@@ -50,8 +50,8 @@ def restore(inode: int | bytes, entry: Entry, ownership: Ownership) -> None:
 def restore_at(directory: int, name: bytes, entry: Entry, ownership: Ownership) -> None:
     """`restore` for what cannot be opened, or does something when it is: symlinks, devices, FIFOs.
 
-    A descriptor of the inode alone is taken; the calls that refuse such descriptors take the kernel's own
-    link to it instead, which proc(5) never resolves by name.
+    A descriptor of the inode alone is taken; the calls that refuse such descriptors take the kernel's own link
+    to it instead, which proc(5) never resolves by name. Raises as `restore` does.
     """
     fd = os.open(name, _INODE, dir_fd=directory)
     try:

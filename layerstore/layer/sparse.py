@@ -44,7 +44,10 @@ def is_sparse(records: Mapping[bytes, bytes]) -> bool:
 
 
 def read_old(source: Source, block: bytes, offset: int, stored: int) -> SparseFile:
-    """The map in the GNU header `block`, whose extension blocks or data start at `offset`."""
+    """The map in the GNU header `block`, whose extension blocks or data start at `offset`.
+
+    Raises `InvalidLayer`, `LimitExceeded`.
+    """
     pairs = _pairs(block, _OLD_PAIRS_AT, _OLD_PAIRS)
     has_more = block[_OLD_MORE_AT]
     while has_more:
@@ -59,7 +62,10 @@ def read_old(source: Source, block: bytes, offset: int, stored: int) -> SparseFi
 
 
 def read_pax(source: Source, records: Mapping[bytes, bytes], offset: int, stored: int) -> SparseFile:
-    """The map that `records` hold (0.0, 0.1) or that stands before the data at `offset` (1.0)."""
+    """The map that `records` hold (0.0, 0.1) or that stands before the data at `offset` (1.0).
+
+    Raises `InvalidLayer`, `LimitExceeded`.
+    """
     if SPARSE_MAP in records:
         size = decimal(records.get(b"GNU.sparse.size", b""))
         numbers = records[SPARSE_MAP].split(b",") if records[SPARSE_MAP] else []

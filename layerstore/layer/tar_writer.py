@@ -79,7 +79,7 @@ class TarWriter:
             self._indexer.advance(self.size)
 
     def start_indexer(self) -> None:
-        """Let another process do the indexing, from now on beside the writing."""
+        """Let another process do the indexing, from now on beside the writing. Raises `StorageError`."""
         from layerstore.layer.indexer import Indexer  # noqa: PLC0415 - every command imports this module
 
         self._indexer = Indexer(*self._files, userxattr=self._userxattr)

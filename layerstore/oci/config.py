@@ -38,7 +38,7 @@ class History:
 
     @classmethod
     def from_json(cls, value: Json) -> "History":
-        """One element of the configuration's ``history``."""
+        """One element of the configuration's ``history``. Raises `InvalidDocument`."""
         source = as_object(value)
         return cls(
             created=text(source, "created"),
@@ -65,7 +65,7 @@ class Defaults:
 
     @classmethod
     def from_json(cls, source: Object) -> "Defaults":
-        """The parsed object; absent and null fields are empty."""
+        """The parsed object; absent and null fields are empty. Raises `InvalidDocument`, `LimitExceeded`."""
         return cls(
             user=text(source, "User"),
             env=items(source, "Env", as_text, limit=MAX_STRINGS),

@@ -132,7 +132,10 @@ def _subject(source: Object) -> Descriptor | None:
 def build_manifest(
     config: Descriptor, layers: tuple[Descriptor, ...], annotations: Mapping[str, str] | None = None
 ) -> Manifest:
-    """A new OCI image manifest of our own, in canonical bytes."""
+    """A new OCI image manifest of our own, in canonical bytes.
+
+    Raises `LimitExceeded` for more than `parse` would take.
+    """
     body: dict[str, Json] = {
         "schemaVersion": 2,
         "mediaType": mediatype.OCI_MANIFEST,
@@ -147,7 +150,10 @@ def build_manifest(
 
 
 def build_index(manifests: tuple[Descriptor, ...], annotations: Mapping[str, str] | None = None) -> Index:
-    """A new OCI image index of our own, in canonical bytes."""
+    """A new OCI image index of our own, in canonical bytes.
+
+    Raises `LimitExceeded` for more than `parse` would take.
+    """
     body: dict[str, Json] = {
         "schemaVersion": 2,
         "mediaType": mediatype.OCI_INDEX,

@@ -66,7 +66,10 @@ class Platform:
 
     @classmethod
     def from_json(cls, source: Object) -> "Platform":
-        """The platform object of a descriptor or an image configuration, normalised."""
+        """The platform object of a descriptor or an image configuration, normalised.
+
+        Raises `InvalidDocument`, `LimitExceeded`.
+        """
         base = normalise(text(source, "os"), text(source, "architecture"), text(source, "variant"))
         features = items(source, "os.features", as_text, limit=_MAX_FEATURES)
         return replace(base, os_version=text(source, "os.version"), os_features=features)

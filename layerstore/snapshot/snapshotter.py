@@ -159,7 +159,10 @@ class Snapshotter:
         return stack_at(self._active(key), self.view(parent))
 
     def remove(self, key: str) -> None:
-        """Remove the active snapshot `key` with all that was written to it. Idempotent."""
+        """Remove the active snapshot `key` with all that was written to it. Idempotent.
+
+        Raises `NotFound` for what cannot be a key, `StorageError`.
+        """
         try:
             remove_tree(self._active(key))
         except OSError as error:

@@ -110,12 +110,15 @@ class Views:
         remove_tree(os.path.join(self._home, view.key))
 
     def mounted(self) -> tuple[View, ...]:
-        """The views that are mounted now, in any namespace, by mount point."""
+        """The views that are mounted now, in any namespace, by mount point. Raises `StorageError`."""
         found = [view for view in map(self._read, self._keys()) if view is not None and self.is_mounted(view)]
         return tuple(sorted(found, key=lambda view: view.target))
 
     def stale(self) -> tuple[str, ...]:
-        """The paths of what is left of views that are mounted no more. Called under the store lock."""
+        """The paths of what is left of views that are mounted no more. Called under the store lock.
+
+        Raises `StorageError`.
+        """
         live = {view.key for view in self.mounted()}
         return tuple(os.path.join(self._home, key) for key in self._keys() if key not in live)
 

@@ -106,7 +106,10 @@ class Blobs:
 
     @contextmanager
     def open_file(self, paths: tuple[str, ...], descriptor: Descriptor, offset: int) -> Iterator[Readable]:
-        """The bytes from `offset` on of the first of `paths` that is there, each of which may be the blob."""
+        """The bytes from `offset` on of the first of `paths` that is there, each of which may be the blob.
+
+        Raises as `fetch` does.
+        """
         try:
             stream = _open_first(paths)
         except FileNotFoundError as error:

@@ -33,7 +33,10 @@ def begin(directory: str) -> None:
 
 
 def read_forms(directory: str) -> Forms | None:
-    """The forms noted for the layer in `directory`; None for one from elsewhere, or whose note is damaged."""
+    """The forms noted for the layer in `directory`; None for one from elsewhere, or whose note is damaged.
+
+    Raises `StorageError`.
+    """
     try:
         with open(os.path.join(directory, FORMS), "rb") as stream:
             raw = stream.read(_LIMIT + 1)

@@ -201,7 +201,10 @@ class RefStore:
             raise storage_error(error, f"read {self._layout.index}") from error
 
     def update(self, change: Callable[[RefTable], RefTable]) -> RefTable:
-        """Durably replace the table by what `change` makes of it. The caller holds the store lock."""
+        """Durably replace the table by what `change` makes of it. The caller holds the store lock.
+
+        Raises as `read` and `replace` do, and what `change` raises.
+        """
         before = self.read_bytes()
         after = change(parse_table(before))
         self.replace(after, before)

@@ -45,6 +45,7 @@ class Store:
         """A new transaction, to be used as a context manager; `sinks` says what becomes of layers' blobs.
 
         Its cancellation is `cancellation`, where the work shares that with others, or else one of its own.
+        Raises `StorageError`.
         """
         workshop = Workshop(self._boot, progress, sinks, cancellation or Cancellation())
         try:

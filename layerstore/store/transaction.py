@@ -128,7 +128,10 @@ class Transaction:
         return there
 
     def push(self, descriptor: Descriptor, opener: Opener) -> None:
-        """Take the content in: manifests are kept in memory until `commit`, blobs go through an ingest."""
+        """Take the content in: manifests are kept in memory until `commit`, blobs go through an ingest.
+
+        Raises `ContentMismatch`, `LimitExceeded`, `StorageError`, and what `opener` raises.
+        """
         if self._is_ours(descriptor):
             return
         if has_children(descriptor):
