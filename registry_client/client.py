@@ -85,7 +85,8 @@ class Client:
     ) -> Repository:
         """The repository of `reference` for `actions` (`scope.PULL`, `PUSH`).
 
-        Mirrors serve only who merely pulls: what is to be written is compared with the registry itself.
+        Mirrors serve only who merely pulls: what is to be written is compared with the registry itself. Raises
+        `RegistryError` for what is no host[:port].
         """
         if actions == PULL:
             hosts = reading_hosts(reference.registry, self._settings)
@@ -111,7 +112,10 @@ class Client:
             site.expect_success(response, site.asked(registry, "ask"))
 
     def search(self, registry: str, term: str, *, limit: int = 25) -> "tuple[Found, ...]":
-        """At most `limit` repositories of `registry` for `term`, by its search or else its catalogue."""
+        """At most `limit` repositories of `registry` for `term`, by its search or else its catalogue.
+
+        Raises `RegistryError`, `LimitExceeded`.
+        """
         from registry_client import search  # noqa: PLC0415 - every pull imports this module
 
         site = Site(search_host(registry, self._settings), "", frozenset(), self._wire)

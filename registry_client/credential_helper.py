@@ -44,7 +44,10 @@ class CredentialHelper:
         self._run = run
 
     def get(self, server: str) -> Credential | None:
-        """The credential for `server`; None where the helper has none."""
+        """The credential for `server`; None where the helper has none.
+
+        Raises `RegistryError`, `LimitExceeded`, `MissingFeature` where the program is not there.
+        """
         answer = self._run(self._program, "get", server.encode())
         said = answer.output[:MAX_ANSWER].decode(errors="replace").strip()
         if answer.status != 0:

@@ -66,7 +66,10 @@ class CredentialFiles:
         return None
 
     def store(self, registry: str, credential: Credential) -> None:
-        """Keep `credential` for `registry`, in its helper where one is configured, else in the first file."""
+        """Keep `credential` for `registry`, in its helper where one is configured, else in the first file.
+
+        Raises `UsageError` where there is no file to write, and as `credential` does; `StorageError`.
+        """
         path = self._written_path()
         config = _read(path)
         named = config.helper(registry)
@@ -77,7 +80,10 @@ class CredentialFiles:
             _write(path, config.with_credential(registry, credential))
 
     def erase(self, registry: str) -> bool:
-        """Forget `registry` in every file and helper; whether anything knew of it."""
+        """Forget `registry` in every file and helper; whether anything knew of it.
+
+        Raises as `credential` does, and `StorageError`.
+        """
         was_known = False
         for path in self._paths:
             config = _read(path)

@@ -49,7 +49,10 @@ class DockerConfig:
         return dump(dict(self.document)) + b"\n"
 
     def credential(self, registry: str, repository: str) -> Credential | None:
-        """What is written here in clear for the most specific of registry/repository, its parents, registry."""
+        """What is written here in clear for the most specific of registry/repository, its parents, registry.
+
+        Raises `InvalidDocument`.
+        """
         entries = {_normalise(key): value for key, value in child(self.document, "auths").items()}
         for name in _names(registry, repository):
             entry = entries.get(name)
@@ -60,7 +63,10 @@ class DockerConfig:
         return None
 
     def helper(self, registry: str) -> tuple[str, str] | None:
-        """The credential helper for `registry` and the server URL to name to it; None where there is none."""
+        """The credential helper for `registry` and the server URL to name to it; None where there is none.
+
+        Raises `InvalidDocument`.
+        """
         for key, name in string_map(self.document, "credHelpers").items():
             if _normalise(key) == registry:
                 return name, _server(registry, key)
@@ -68,7 +74,10 @@ class DockerConfig:
         return (store, _server(registry, registry)) if store else None
 
     def with_credential(self, registry: str, credential: Credential | None) -> "DockerConfig":
-        """The configuration with `credential` for `registry`; None leaves the mark that a helper has it."""
+        """The configuration with `credential` for `registry`; None leaves the mark that a helper has it.
+
+        Raises `UsageError` for a user name that cannot be stored, `InvalidDocument`.
+        """
         entry: dict[str, Json] = {}
         if credential is not None:
             if ":" in credential.username:
@@ -80,11 +89,11 @@ class DockerConfig:
         return DockerConfig({**self.document, "auths": {**kept, _server(registry, registry): entry}})
 
     def without(self, registry: str) -> "DockerConfig":
-        """The configuration with nothing for `registry`."""
+        """The configuration with nothing for `registry`. Raises `InvalidDocument`."""
         return DockerConfig({**self.document, "auths": self._other_entries(registry)})
 
     def has_entry(self, registry: str) -> bool:
-        """Whether `registry` has an entry, be it only the mark of a helper."""
+        """Whether `registry` has an entry, be it only the mark of a helper. Raises `InvalidDocument`."""
         return any(_normalise(key) == registry for key in child(self.document, "auths"))
 
     def _other_entries(self, registry: str) -> dict[str, Json]:

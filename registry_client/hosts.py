@@ -29,19 +29,22 @@ class Host:
 
 
 def origin_host(registry: str, settings: Settings) -> Host:
-    """The host that `registry` itself is."""
+    """The host that `registry` itself is. Raises `RegistryError` for what is no host[:port]."""
     authority = _HUB_HOST if registry == DEFAULT_REGISTRY else registry
     return Host(registry, authority, _schemes(authority, settings.of(registry)))
 
 
 def search_host(registry: str, settings: Settings) -> Host:
-    """The host that answers docker's search for `registry`."""
+    """The host that answers docker's search for `registry`. Raises `RegistryError` for what is no host[:port]."""
     authority = _HUB_SEARCH_HOST if registry == DEFAULT_REGISTRY else registry
     return Host(registry, authority, _schemes(authority, settings.of(registry)))
 
 
 def reading_hosts(registry: str, settings: Settings) -> tuple[Host, ...]:
-    """All hosts that content of `registry` may be read from, best first; the origin is last."""
+    """All hosts that content of `registry` may be read from, best first; the origin is last.
+
+    Raises as `origin_host` does.
+    """
     mirrors = tuple(_mirror_host(mirror) for mirror in settings.of(registry).mirrors)
     return (*mirrors, origin_host(registry, settings))
 

@@ -51,7 +51,7 @@ def next_page(url: str, links: list[str]) -> str | None:
 
 
 def names(site: Site, path: str, key: str, what: str) -> Iterator[str]:
-    """The texts in the arrays `key` of all pages at `path`, in the registry's order."""
+    """The texts in the arrays `key` of all pages at `path`, in the registry's order. Raises as `pages` does."""
     total = 0
     for page in pages(site, site.url(path, (("n", str(PAGE_LENGTH)),)), site.asked(what)):
         try:

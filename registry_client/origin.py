@@ -63,7 +63,10 @@ def is_local(host: str) -> bool:
 
 
 def split_authority(authority: str) -> tuple[str, int | None]:
-    """Host, without brackets, and port of ``host[:port]``; the port is None where it is absent."""
+    """Host, without brackets, and port of ``host[:port]``; the port is None where it is absent.
+
+    Raises `RegistryError`.
+    """
     parts = urlsplit(f"//{authority}")
     try:
         return (parts.hostname or "", parts.port)

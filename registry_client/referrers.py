@@ -18,7 +18,10 @@ _ACCEPT = {"Accept": mediatype.OCI_INDEX}
 
 
 def referrers(site: Site, digest: Digest, artifact_type: str | None) -> tuple[Descriptor, ...]:
-    """The manifests whose subject is `digest`, those of `artifact_type` where it is given."""
+    """The manifests whose subject is `digest`, those of `artifact_type` where it is given.
+
+    Raises `RegistryError`, `LimitExceeded`, `InvalidDocument` for an index under the fallback tag.
+    """
     query = (("artifactType", artifact_type),) if artifact_type else ()
     url = site.url(f"referrers/{digest}", query)
     asked = site.asked(f"referrers of {site.name}@{digest}")

@@ -83,7 +83,7 @@ class Repository:
                 yield reader
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the registry itself has the content."""
+        """Whether the registry itself has the content. Raises `RegistryError`, `ContentMismatch`."""
         kind = "manifests" if has_children(descriptor) else "blobs"
         headers = {"Accept": descriptor.media_type} if has_children(descriptor) else {}
         url = self._origin.url(f"{kind}/{descriptor.digest}")
@@ -114,16 +114,22 @@ class Repository:
             self._progress.phase(descriptor.digest.short, "mounted", descriptor.size)
 
     def tag(self, descriptor: Descriptor, name: str) -> None:
-        """Let the tag `name` stand for the manifest `descriptor`, which the registry has."""
+        """Let the tag `name` stand for the manifest `descriptor`, which the registry has.
+
+        Raises `RegistryError`, and as `fetch` does.
+        """
         tag = self.reference.with_tag(name).target
         self._put(descriptor, self._document(descriptor), tag)
 
     def tags(self) -> Iterator[str]:
-        """All tags, in the registry's order, page by page."""
+        """All tags, in the registry's order, page by page. Raises `RegistryError`, `LimitExceeded`."""
         yield from names(self._origin, "tags/list", "tags", f"tags of {self._origin.name}")
 
     def referrers(self, descriptor: Descriptor, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
-        """The manifests whose subject `descriptor` is, those of `artifact_type` where it is given."""
+        """The manifests whose subject `descriptor` is, those of `artifact_type` where it is given.
+
+        Raises as `referrers.referrers` does.
+        """
         return referrers.referrers(self._origin, descriptor.digest, artifact_type)
 
     def _name(self, text: str) -> Name:

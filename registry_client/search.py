@@ -40,7 +40,10 @@ class Found:
 
 
 def search(site: Site, term: str, *, limit: int) -> tuple[Found, ...]:
-    """At most `limit` repositories that docker's search at `site` finds for `term`, in its order."""
+    """At most `limit` repositories that docker's search at `site` finds for `term`, in its order.
+
+    Raises `RegistryError`, `LimitExceeded`.
+    """
     query = (("q", term), ("n", str(min(limit, MAX_RESULTS))))
     what = f"search results of {site.name}"
     page = site.read(site.root_url("v1/search", query), MAX_ANSWER, site.asked(what, "search"))
@@ -54,7 +57,10 @@ def search(site: Site, term: str, *, limit: int) -> tuple[Found, ...]:
 
 
 def search_catalogue(site: Site, term: str, *, limit: int) -> tuple[Found, ...]:
-    """At most `limit` repositories in the catalogue of `site` that have `term` in their name."""
+    """At most `limit` repositories in the catalogue of `site` that have `term` in their name.
+
+    Raises `RegistryError`, `LimitExceeded`.
+    """
     return tuple(islice(_matching(site, term), limit))
 
 
