@@ -57,7 +57,10 @@ def select_platform(index: Index, platform: Platform) -> Descriptor | None:
 
 
 def unpack_only(source: Source, image: Descriptor | None, *, among_others: bool) -> SinkFactory:
-    """Unpack the layers of `image` on their way in; of images that come with it, the blobs will do."""
+    """Unpack the layers of `image` on their way in; of images that come with it, the blobs will do.
+
+    Raises as `read_manifest` does.
+    """
     if image is None:
         return keep_packed
     if not among_others:
@@ -72,7 +75,10 @@ def unpack_only(source: Source, image: Descriptor | None, *, among_others: bool)
 def images_below(
     source: Source, descriptors: Iterable[Descriptor]
 ) -> tuple[tuple[Manifest, ImageConfig], ...]:
-    """Manifest and configuration of each of these images, indexes and artifacts left out."""
+    """Manifest and configuration of each of these images, indexes and artifacts left out.
+
+    Raises as `read_manifest` does, and `InvalidDocument` for a configuration.
+    """
     found = []
     for descriptor in descriptors:
         manifest = read_manifest(source, descriptor)

@@ -19,7 +19,7 @@ def held_stacks(store: Store, snapshotter: Snapshotter) -> set[tuple[Digest, ...
 def plan(store: Store, snapshotter: Snapshotter, *, with_ingests: bool) -> Plan:
     """What a collection would remove now; with work that broke off, too, if `with_ingests`.
 
-    The caller holds the store lock, exclusive, and keeps it until the plan is executed.
+    The caller holds the store lock, exclusive, and keeps it until the plan is executed. Raises as `mark` does.
     """
     stacks = held_stacks(store, snapshotter)
     cache = BuildCache(store.layout)

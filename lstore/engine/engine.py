@@ -98,7 +98,10 @@ class Engine:
     def registries(
         self, progress: Progress = SILENT, cancellation: Cancellation | None = None
     ) -> AbstractContextManager[Client]:
-        """A client of all registries, as configured; closed at the end of the block, broken off by `cancellation`."""
+        """A client of all registries, as configured; closed at the end of the block, broken off by `cancellation`.
+
+        Raises as `open_client` does.
+        """
         from lstore.engine.registries import open_client
 
         return open_client(self.config, self.environment, progress, cancellation)

@@ -32,7 +32,10 @@ def inspect_images(store: Store, wanted: Sequence[str]) -> Inspection:
 
 
 def describe(store: Store, image: Image) -> dict[str, Json]:
-    """`image` as ``docker image inspect`` prints it; fields that only docker's engine has are left out."""
+    """`image` as ``docker image inspect`` prints it; fields that only docker's engine has are left out.
+
+    Raises `InvalidDocument`.
+    """
     document = image.config.document if image.config is not None else {}
     layers = image.config.diff_ids if image.config is not None else ()
     refs = _all_refs(store, image)

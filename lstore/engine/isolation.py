@@ -124,7 +124,10 @@ def _refuse_settings_of_network(sysctls: Iterable[str]) -> None:
 
 
 def capabilities(added: Iterable[str], dropped: Iterable[str]) -> frozenset[str]:
-    """Docker's default set with some more and some less; what is added is there even if ALL is dropped."""
+    """Docker's default set with some more and some less; what is added is there even if ALL is dropped.
+
+    Raises `UsageError`.
+    """
     add, drop = [_capability(name) for name in added], [_capability(name) for name in dropped]
     base = frozenset(NAMES) if _ALL in add else frozenset() if _ALL in drop else DEFAULT
     return (base | set(add) - {_ALL}) - (set(drop) - {_ALL} - (set(add) if _ALL in drop else set()))

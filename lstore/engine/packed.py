@@ -137,7 +137,10 @@ class PackedSource:
         return _opened_spool(spool, offset)
 
     def convert(self, root: Descriptor) -> Descriptor:
-        """What stands for `root`, with all below it compressed as wanted."""
+        """What stands for `root`, with all below it compressed as wanted.
+
+        Raises as `read_manifest` does, and what a layer's compression raises.
+        """
         layers = self._wanted(root)
         run = [partial(self._packed, layer) for layer in layers]
         made = run_all(run, limit=PARALLEL, cancellation=self._cancellation)

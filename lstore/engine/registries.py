@@ -36,7 +36,10 @@ def open_client(
 
 
 def read_settings(config: str | None, environment: Mapping[str, str]) -> Settings:
-    """What docs/registries.md describes: the file `config`, or else the user's over the system's over docker's."""
+    """What docs/registries.md describes: the file `config`, or else the user's over the system's over docker's.
+
+    Raises `UsageError`, `InvalidDocument`, `LimitExceeded`, `StorageError`.
+    """
     if config is not None:
         return _read_toml(config, must_exist=True)
     home = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "/"), ".config")

@@ -56,7 +56,7 @@ class Remote:
 
     @cached_property
     def context(self) -> LocalContext:
-        """The directory that holds it, fetched when it is first asked for."""
+        """The directory that holds it, fetched when it is first asked for. Raises as `download` does."""
         if self.kind is SourceKind.GIT:
             return self.open_local(self._checkout.path)
         from lstore.engine.build.remote import download
@@ -67,7 +67,7 @@ class Remote:
 
     @cached_property
     def selections(self) -> tuple[Selection, ...]:
-        """What of the directory is meant."""
+        """What of the directory is meant. Raises as `select` does."""
         source = "." if self.kind is SourceKind.GIT else url_file_name(self.url)
         return select(self.context.context, (source,), exclude=self.instruction.exclude)
 

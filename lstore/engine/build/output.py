@@ -68,7 +68,10 @@ def write_archive(
 def write_layout(
     store: Store, built: Built, names: tuple[Reference, ...], path: str, packing: Packing | None = None
 ) -> None:
-    """Write the result into the OCI image layout at `path`, made where it is missing. Durable."""
+    """Write the result into the OCI image layout at `path`, made where it is missing. Durable.
+
+    Raises `Conflict`, `StorageError`.
+    """
     layout = LayoutDirectory.create(path)
     with packed(store, _root(built), packing or AS_STORED) as (source, root):
         copy(source, layout, root)
@@ -112,7 +115,7 @@ def _unpack(engine: Engine, image: BuiltImage) -> None:
 
 @contextmanager
 def opened_tree(engine: Engine, image: BuiltImage) -> Iterator[tuple[Tree, list[int]]]:
-    """The image's merged tree, and its layers' tars, open."""
+    """The image's merged tree, and its layers' tars, open. Raises `StoreDamaged`, `StorageError`."""
     _unpack(engine, image)
     tree, tars = Tree(), []
     with ExitStack() as opened:

@@ -73,7 +73,10 @@ def prune(engine: "Engine", request: CachePruneRequest) -> tuple[tuple[CacheItem
 
 
 def bound(engine: "Engine", keep_size: int) -> None:
-    """Keep finished steps and cache mounts to `keep_size` bytes. Called after a build that added something."""
+    """Keep finished steps and cache mounts to `keep_size` bytes. Called after a build that added something.
+
+    Raises as `prune` does.
+    """
     cache = BuildCache(engine.store.layout)
     steps = sum(layer.size for layer in cache.layers())
     if steps + sum(item.size for item in _mounts(engine, cache)) > keep_size:

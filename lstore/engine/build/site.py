@@ -143,7 +143,7 @@ class Site:
                 last.callback(call.finish, _ignore, Cancellation())
 
     def keep(self, layer: "NewLayer | None", made: str) -> Descriptor | None:
-        """The layer that was made in the directory `made`, now durable in the store."""
+        """The layer that was made in the directory `made`, now durable in the store. Raises `StorageError`."""
         if layer is None:
             return None
         from layerstore.snapshot.commit import adopt
@@ -155,7 +155,7 @@ class Site:
         return layer.descriptor
 
     def view(self, root: Root) -> MountStack:
-        """The read-only stack of `root`, ready to be mounted."""
+        """The read-only stack of `root`, ready to be mounted. Raises `StorageError`."""
         self._hold_stack(root)
         if not root.diff_ids:
             return MountStack((), userxattr=self.engine.driver_choice.driver.needs_userxattr)
@@ -168,18 +168,27 @@ class Site:
         return self.engine.driver_choice.driver.keeps_owners
 
     def owners(self, root: Root) -> tuple[str, ...] | None:
-        """The directories of the layers of `root`, where its files have lost their owners."""
+        """The directories of the layers of `root`, where its files have lost their owners.
+
+        Raises as `layer_paths` does.
+        """
         return None if self.keeps_owners else self.layer_paths(root)
 
     def layer_paths(self, root: Root) -> tuple[str, ...]:
-        """The directories of the layers of `root`, unpacked where they were not."""
+        """The directories of the layers of `root`, unpacked where they were not.
+
+        Raises `StorageError`, and as `Snapshotter.ensure_layers` does.
+        """
         self._hold_stack(root)
         self.engine.snapshotter.ensure_layers(root.layers, root.diff_ids)
         return tuple(self.engine.store.layers.path(each) for each in root.diff_ids)
 
     @contextmanager
     def tree(self, root: Root) -> Iterator["RootTree"]:
-        """The tree of `root`; it grows out of one that an earlier step had, where there is one."""
+        """The tree of `root`; it grows out of one that an earlier step had, where there is one.
+
+        Raises as `layer_paths` does, and `StoreDamaged`.
+        """
         from layerstore.build.root_tree import RootTree
 
         paths = self.layer_paths(root)

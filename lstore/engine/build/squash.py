@@ -20,7 +20,10 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def squashed(site: Site, solved: Solved, clamp: int | None) -> Solved:
-    """`solved` with its own layers in one; the history's last entry that made a layer has it. The base's stay."""
+    """`solved` with its own layers in one; the history's last entry that made a layer has it. The base's stay.
+
+    Raises `LimitExceeded`, `StoreDamaged`, `StorageError`.
+    """
     count = len(solved.base)
     if len(solved.root.diff_ids) - count < 2:
         return solved

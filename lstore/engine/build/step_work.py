@@ -70,7 +70,8 @@ class RunWork:
     def open_shell(self) -> int:
         """Run a shell in the command's place, on our own terminal; its exit status.
 
-        To be called in the main thread of a process that has no others.
+        To be called in the main thread of a process that has no others. Raises `LaunchError`, `MissingFeature`,
+        `UsageError`.
         """
         return self._launch(_SHELL, Stdio())
 
@@ -177,7 +178,7 @@ def spell_layer(layer: NewLayer | None) -> bytes:
 
 
 def parse_layer(answer: bytes) -> NewLayer | None:
-    """The layer that an answer spells."""
+    """The layer that an answer spells. Raises `InvalidDigest`."""
     if answer == NOTHING:
         return None
     diff_id, _, size = answer.decode().partition(" ")

@@ -47,7 +47,7 @@ class Created:
         self.home.write_state(state or ContainerState())
 
     def discard(self) -> None:
-        """Remove it. Idempotent."""
+        """Remove it. Idempotent. Raises `LaunchError`, `StorageError`."""
         _discard(self._engine, self.home, self.config.name)
 
     def __enter__(self) -> Created:

@@ -19,6 +19,7 @@ def stop(engine: Engine, text: str, *, number: int | None = None, timeout: int |
     """Ask the container to end, and end it after `timeout` seconds, never where that is negative.
 
     Without `number` and `timeout` the container's own signal and patience. Nothing where it does not run.
+    Raises as `look` does.
     """
     container = look(engine, text)
     if container.state.is_alive:
@@ -57,7 +58,7 @@ def kill(engine: Engine, text: str, number: int) -> None:
 
 
 def restart(engine: Engine, text: str, *, number: int | None = None, timeout: int | None = None) -> None:
-    """`stop`, then `start`."""
+    """`stop`, then `start`. Raises as `look` and `start` do."""
     container = look(engine, text)
     if container.state.is_alive:
         end(engine, container, number=number, timeout=timeout)
@@ -66,7 +67,10 @@ def restart(engine: Engine, text: str, *, number: int | None = None, timeout: in
 
 
 def wait(engine: Engine, text: str) -> int:
-    """The exit status of the container's present run, waited for; of its last one where it does not run."""
+    """The exit status of the container's present run, waited for; of its last one where it does not run.
+
+    Raises as `look` does.
+    """
     container = look(engine, text)
     if container.state.is_alive:
         try:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def export(engine: Engine, text: str, out: BinaryIO) -> None:
-    """Write the container's whole root filesystem, without what is mounted on it, as a tar to `out`."""
+    """Write the container's whole root filesystem, without what is mounted on it, as a tar to `out`.
+
+    Raises `NotFound`, `StorageError`, `LaunchError`.
+    """
     container = look(engine, text)
 
     def write(root: int) -> None:

@@ -42,7 +42,10 @@ def make_ready(engine: Engine, request: ContainerRequest, progress: Progress) ->
 
 
 def find_image(engine: Engine, request: ContainerRequest, progress: Progress) -> tuple[Manifest, ImageConfig]:
-    """Manifest and configuration of the image, pulled first where the policy says so."""
+    """Manifest and configuration of the image, pulled first where the policy says so.
+
+    Raises `NotFound`, `UnsupportedContent` for an artifact, and as `pull` and `read_manifest` do.
+    """
     try:
         image = _found(engine, request)
     except NotFound:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def settings_of(config: ContainerConfig, image: Mapping[str, Json]) -> dict[str, Json]:
-    """The fields of an image's ``config`` that the container of `config` has otherwise than `image`, or anyway."""
+    """The fields of an image's ``config`` that the container of `config` has otherwise than `image`, or anyway.
+
+    Raises `UsageError` for a signal without a name.
+    """
     spec = config.spec
     return {
         "Env": [*_environment(config)],

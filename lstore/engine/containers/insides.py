@@ -56,7 +56,7 @@ def view(
     work: Callable[[int], None],
     meanwhile: Callable[[], None] = _nothing,
 ) -> None:
-    """As `visit`, but read-only and never with what is mounted."""
+    """As `visit`, but read-only and never with what is mounted. Raises as `visit` does."""
     stack = engine.snapshotter.mounts(container.config.id)
     upper, attach = upper_of(container, stack)
     below = MountStack((Directory(upper), *stack.lowers), userxattr=stack.userxattr)

@@ -39,7 +39,10 @@ def _remove_trees(*paths: str) -> None:
 
 
 def remove_ended(wanted: Order) -> None:
-    """Remove a container that was to be removed at its end, from its monitor."""
+    """Remove a container that was to be removed at its end, from its monitor.
+
+    Raises `LaunchError`, `StorageError`.
+    """
     home = Home(wanted.containers, wanted.config.id)
     try:
         lock = home.lock()

@@ -76,7 +76,7 @@ def call_up() -> None:
 
 
 def take() -> Standby:
-    """The one that was called up, or another."""
+    """The one that was called up, or another. Raises as `spawn` does."""
     return _called_up.pop() if _called_up else spawn()
 
 
