@@ -11,9 +11,9 @@ from typing import Final
 
 from layerstore.errors import InvalidLayer, storage_error
 from layerstore.layer.entry import Entry, Kind
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import read_layer_changes
 from layerstore.layer.names import shown
-from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import MAX_SYMLINKS, Node, Tree
 
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW

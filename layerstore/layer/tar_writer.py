@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from layerstore.dataclass import dataclass
 from layerstore.errors import storage_error
 from layerstore.layer.changes import Facts
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import write_layer_index
 from layerstore.layer.source import TarFile
 from layerstore.oci.digest import Digest
@@ -17,8 +18,6 @@ from layerstore.oci.digest import Digest
 if TYPE_CHECKING:
     from layerstore.layer.indexer import Indexer
 
-TAR: Final = "tar"
-INDEX: Final = "index"
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE: Final = 0o644

@@ -15,9 +15,10 @@ from layerstore.dataclass import dataclass
 from layerstore.errors import storage_error
 from layerstore.layer.diff import diff, members
 from layerstore.layer.entry import Entry
+from layerstore.layer.files import TAR
 from layerstore.layer.ingest import LARGE
 from layerstore.layer.pack import Member, pieces
-from layerstore.layer.tar_writer import TAR, TarWriter
+from layerstore.layer.tar_writer import TarWriter
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

@@ -17,9 +17,9 @@ from layerstore.disk.trees import sync_tree
 from layerstore.errors import storage_error
 from layerstore.layer.apply import Base, Contents, apply_tree, contents_of
 from layerstore.layer.descent import DIRECTORY_FLAGS
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import read_layer_changes
 from layerstore.layer.ownership import Ownership
-from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Tree
 from layerstore.mount import Directory, Lower
 from layerstore.snapshot.driver import Driver, RootAttributes

@@ -3,14 +3,16 @@
 import mmap
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from layerstore.disk.trees import sync_tree
 from layerstore.errors import storage_error
-from layerstore.layer.index import IndexReader
-from layerstore.layer.merge import layer_facts, merge_layers
-from layerstore.layer.tar_writer import INDEX, TAR
+from layerstore.layer.files import INDEX, TAR
 from layerstore.mount import ErofsImage, Lower
 from layerstore.snapshot.driver import Driver, RootAttributes
+
+if TYPE_CHECKING:
+    from layerstore.layer.index import IndexReader
 
 NAME = "erofs"
 
@@ -30,9 +32,11 @@ class ErofsDriver:
 
     def assemble(self, layers: Sequence[str], directory: str, parent: str | None) -> None:
         """Write the merged index, unless one layer's own will do: it may hide nothing, and must lack nothing."""
+        from layerstore.layer.merge import layer_facts, merge_layers  # noqa: PLC0415 - most commands assemble nothing
+
         if len(layers) > 1 or any(not layer_facts(layer).stands_alone for layer in layers):
             merge_layers(layers, os.path.join(directory, INDEX))
-        sync_tree(directory)
+            sync_tree(directory)
 
     def lowers(self, layers: Sequence[str], directory: str) -> tuple[Lower, ...]:
         """One image over the tars, in the order of the layers."""
@@ -54,8 +58,10 @@ class ErofsDriver:
         return merged if len(layers) > 1 or os.path.exists(merged) else os.path.join(layers[0], INDEX)
 
 
-def read_index(path: str) -> IndexReader:
+def read_index(path: str) -> "IndexReader":
     """The index in the file at `path`, mapped until its reader goes. Raises `StoreDamaged`, `StorageError`."""
+    from layerstore.layer.index import IndexReader  # noqa: PLC0415 - most commands look into nothing
+
     try:
         with open(path, "rb") as stream:
             return IndexReader(memoryview(mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)))

@@ -14,9 +14,9 @@ from contextlib import ExitStack
 
 from layerstore.disk.trees import sync_tree
 from layerstore.errors import storage_error
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import read_layer_changes, read_superblock
 from layerstore.layer.merge import layer_facts, may_stack
-from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.mount import Directory, ErofsImage, Lower
 from layerstore.snapshot.driver import RootAttributes
 from layerstore.snapshot.erofs import ErofsDriver, read_index

@@ -5,7 +5,8 @@ import tempfile
 
 from layerstore.disk.comparing import has_same_contents
 from layerstore.errors import InvalidLayer, NoSpace, StorageError
-from layerstore.layer.tar_writer import INDEX, TAR, index_tar
+from layerstore.layer.files import INDEX, TAR
+from layerstore.layer.tar_writer import index_tar
 from layerstore.oci.digest import Digest
 from layerstore.store.fsck import matches
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from layerstore.dataclass import dataclass, replace
 from layerstore.errors import InvalidInput, StoreDamaged, storage_error
 from layerstore.layer.entry import Kind
+from layerstore.layer.files import INDEX
 from layerstore.layer.index import Extent, IndexReader, Inode
 from layerstore.layer.merge import layer_facts, merge_layers
 from layerstore.layer.names import shown
-from layerstore.layer.tar_writer import INDEX
 from layerstore.mount import ErofsImage
 from layerstore.oci.platform import Platform
 from layerstore.progress import SILENT, Progress

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from layerstore.dataclass import dataclass
 from layerstore.errors import storage_error
 from layerstore.layer.entry import Entry
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import read_layer_changes
-from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest

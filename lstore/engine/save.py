@@ -12,8 +12,8 @@ from layerstore.content import Readable
 from layerstore.copy import copy
 from layerstore.dataclass import dataclass
 from layerstore.errors import StoreDamaged, UnsupportedContent, storage_error
+from layerstore.layer.files import TAR
 from layerstore.layer.merge import layer_facts
-from layerstore.layer.tar_writer import TAR
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.platform import Platform

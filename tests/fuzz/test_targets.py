@@ -13,8 +13,9 @@ from fixtures.fuzz.targets import TARGETS, check_extents
 from fixtures.images.entries import Entry, directory, file, hardlink, make_tar, symlink
 from fixtures.raw_tar import END, RawHeader, pax_member
 from layerstore.errors import LstoreError
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.merge import merge_layers
-from layerstore.layer.tar_writer import INDEX, TAR, index_tar
+from layerstore.layer.tar_writer import index_tar
 from layerstore.oci.digest import Digest
 
 SEEDS = {target: list(inputs) for target, inputs in seeds().items()}

@@ -22,10 +22,11 @@ from layerstore.disk.trees import remove_tree, sync_tree
 from layerstore.errors import InvalidInput, NotFound, storage_error
 from layerstore.layer.apply import apply_tree
 from layerstore.layer.diff import diff, members
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import read_layer_changes
 from layerstore.layer.ownership import Ownership
 from layerstore.layer.pack import Member, pack
-from layerstore.layer.tar_writer import INDEX, TAR, TarWriter
+from layerstore.layer.tar_writer import TarWriter
 from layerstore.layer.tree import Tree
 from layerstore.oci.digest import Digest
 from layerstore.store.staging import staged

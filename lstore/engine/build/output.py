@@ -13,10 +13,10 @@ from layerstore.copy import copy
 from layerstore.errors import Conflict, UsageError, file_error
 from layerstore.layer.apply import apply_tree
 from layerstore.layer.entry import Kind
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import read_layer_changes
 from layerstore.layer.ownership import Ownership
 from layerstore.layer.pack import Member, pack
-from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Node, Tree, walk
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.reference import Reference

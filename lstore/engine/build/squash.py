@@ -9,9 +9,9 @@ from layerstore.build.executor import Root
 from layerstore.build.solver import Solved
 from layerstore.dataclass import replace
 from layerstore.layer.entry import Entry, Kind
+from layerstore.layer.files import INDEX, TAR
 from layerstore.layer.layer_index import read_layer_changes
 from layerstore.layer.pack import Member
-from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Tree, walk
 from layerstore.snapshot.commit import write_layer
 from lstore.engine.build.site import Site
