@@ -4,6 +4,7 @@
     CONTAINERS/ID/monitor     held by the monitor for as long as it lives; so nobody has to believe a process id
     CONTAINERS/ID/config      `ContainerConfig`
     CONTAINERS/ID/state       `ContainerState`; while a monitor lives, it alone writes this
+    CONTAINERS/ID/end         a symbolic link to how its last run ended, where the disk was too full for `state`
     CONTAINERS/ID/log, log.1  what the container wrote, the newest in `log` (`runner.log_file`)
     CONTAINERS/ID/socket      where the monitor listens (`runner.wire`)
     CONTAINERS/names/NAME     a symbolic link to the ID: reserving a name is making the link
@@ -24,7 +25,7 @@ import time
 
 from layerstore.disk import locks
 from layerstore.disk.publish import remove_file, write_file, write_passing_file
-from layerstore.errors import Conflict, NotFound, StoreDamaged, storage_error
+from layerstore.errors import Conflict, NoSpace, NotFound, StoreDamaged, storage_error
 from runner import record
 from runner.confinement import Confinement, Device, ResourceLimit, Sharing
 from runner.container import CREATING, ContainerConfig, ContainerState, Probe
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from layerstore.disk.locks import FileLock
 
 NAMES = "names"
+_END = "end"
 _MAX_FILE = 4 << 20
 INNER = (
     ProcessSpec, Mount, Names, Limits, Throttle, Confinement, Sharing, Device, ResourceLimit, RestartPolicy,
@@ -146,9 +148,23 @@ class Home:
 
     def state(self) -> ContainerState:
         """Raises `NotFound`, `StoreDamaged`."""
-        return record.load(
+        state = record.load(
             self._read("state"), ContainerState, (Probe,), f"the state of container {self.id[:12]}"
         )
+        return self._as_it_ended(state) if state.is_alive else state
+
+    def _as_it_ended(self, state: ContainerState) -> ContainerState:
+        """`state`, or what `write_end` left of its end."""
+        try:
+            run, code, moment, is_oom_killed = os.readlink(self.file(_END)).split(" ")
+        except (OSError, ValueError):
+            return state
+        if run != _run(state):
+            return state
+        return state.but(
+            status="exited", pid=0, pid_start=0, exit_code=int(code), finished_at=moment, is_paused=False,
+            is_oom_killed=is_oom_killed == "1",
+        )  # fmt: skip
 
     def write_config(self, config: ContainerConfig) -> None:
         """Durable, but for one that is removed at its end. The caller holds the lock."""
@@ -157,6 +173,22 @@ class Home:
     def write_state(self, state: ContainerState, *, is_durable: bool = True) -> None:
         """Durable, unless that is not asked for. The caller is the monitor, or holds the lock while there is none."""
         self._write("state", record.dump(state), is_durable=is_durable)
+
+    def write_end(self, state: ContainerState, *, written: ContainerState, is_durable: bool = True) -> None:
+        """As `write_state` for one that has ended; on a full disk as much of it as needs no room.
+
+        `written` is the state that is there. A symbolic link of less than 60 bytes lies in its inode, in ext4 as in
+        tmpfs. Raises `StorageError`.
+        """
+        try:
+            self.write_state(state, is_durable=is_durable)
+        except NoSpace as error:
+            text = f"{_run(written)} {state.exit_code} {state.finished_at} {int(state.is_oom_killed)}"
+            try:
+                remove_file(self.file(_END))
+                os.symlink(text, self.file(_END))
+            except OSError:
+                raise error from None
 
     def _read(self, name: str) -> bytes:
         try:
@@ -174,6 +206,11 @@ class Home:
             write(self.file(name), data, mode=0o600)
         except OSError as error:
             raise storage_error(error, f"write {self.file(name)}") from error
+
+
+def _run(state: ContainerState) -> str:
+    """What tells one run of a container from another: its start, but for day and hour."""
+    return state.started_at[14:]
 
 
 def reserve_name(containers: str, name: str, identifier: str) -> None:

@@ -100,15 +100,17 @@ class LogFile:
         self._size += len(data)
 
     def _rotate(self) -> None:
+        """The new file comes first: where there is no room for one, all stays as it is."""
+        new = f"{log_path(self._directory)}.new"
+        fd = os.open(new, _FLAGS | os.O_TRUNC, 0o640)
         last = self._max_files - 1
         for age in range(last, 0, -1):
             source = log_path(self._directory, age - 1)
             if os.path.lexists(source):
                 move(source, log_path(self._directory, age))
-        if last == 0:
-            os.unlink(log_path(self._directory))
+        move(new, log_path(self._directory))
         os.close(self._fd)
-        self._open()
+        self._fd, self._size = fd, 0
 
 
 def log_of(directory: str, config: ContainerConfig) -> LogFile | NoLog:

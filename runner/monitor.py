@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from runner.container import ContainerState
     from runner.order import Launcher, Order
 
+_TRY_AGAIN = 1.0
+"""Seconds until a state is written that there was no room for."""
 _STREAM_NAMES = {wire.OUTPUT: "stdout", wire.ERRORS: "stderr"}
 
 
@@ -98,7 +100,7 @@ class Monitor:
         )
         self._streams = Streams(self._loop, self._on_output, self._on_full)
         self._checks: Checks | None = None
-        self._state = wanted.state
+        self._state = self._written = wanted.state
         self._pid = self._pidfd = -1
         self._began = 0.0
         self._wait = 0.0
@@ -162,11 +164,24 @@ class Monitor:
             is_oom_killed=False,
             health="starting" if self._config.health else "",
         )
-        self._write_state()
+        try:
+            self._write_durably()
+        except LstoreError:
+            self._abandon()
+            raise
         events.record(self._order.containers, "start", self._config)
         self._loop.watch(self._pidfd, READABLE, self._on_end)
         if self._config.health is not None:
             self._begin_checks()
+
+    def _abandon(self) -> None:
+        """End a run of which nobody could know."""
+        linux.pidfd_send_signal(self._pidfd, signals.SIGKILL)
+        launch.exit_status(self._pid)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self._end_group()
+        self._streams.finish()
 
     def _begin_checks(self) -> None:
         from runner.checks import Checks
@@ -195,7 +210,7 @@ class Monitor:
         self._audience.tell(kind, data)
 
     def _on_health(self, state: ContainerState, changed: str) -> None:
-        self._state = state
+        self._state = self._state.but(health=state.health, failing=state.failing, probes=state.probes)
         self._write_state()
         if changed:
             events.record(self._order.containers, f"health_status: {changed}", self._config)
@@ -240,10 +255,27 @@ class Monitor:
         self._state = self._state.but(
             status=name, pid=0, pid_start=0, exit_code=status, finished_at=now(), is_paused=False
         )
-        self._write_state()
+        if name != "exited":
+            self._write_state()
+            return
+        try:
+            is_durable = not self._config.is_removed_at_end
+            self._home.write_end(self._state, written=self._written, is_durable=is_durable)
+        except LstoreError:
+            return  # whoever looks next sees that there is no monitor any more
 
     def _write_state(self) -> None:
+        """Now, or where the disk is full as soon as there is room: the container itself goes on."""
+        try:
+            self._write_durably()
+        except LstoreError:
+            self._loop.alarm("state", _TRY_AGAIN, self._write_state)
+
+    def _write_durably(self) -> None:
+        """Raises `StorageError`."""
         self._home.write_state(self._state, is_durable=not self._config.is_removed_at_end)
+        self._written = self._state
+        self._loop.disarm("state")
 
     def _restart(self) -> None:
         self._state = self._state.but(restarts=self._state.restarts + 1)
@@ -293,21 +325,27 @@ class Monitor:
             if kind == wire.SIGNAL:
                 self._signal(data[0])
             elif kind == wire.STOPPING:
-                self._write_intention(self._state.but(is_stopped=True))
+                self._state = self._state.but(is_stopped=True)
+                self._write_state()
                 if self._pidfd < 0:
                     self._give_up_waiting()
             elif kind == wire.POLICY:
                 self._policy = RestartPolicy.parse(data.decode())
             elif kind == wire.PAUSED:
-                self._write_intention(self._state.but(is_paused=data == b"\1"))
+                self._write_paused(is_paused=data == b"\1")
         except (LstoreError, OSError) as error:
             self._audience.send(client, wire.FAILED + str(error).encode()[: wire.MAX_DATA])
         else:
             self._audience.send(client, wire.DONE)
 
-    def _write_intention(self, state: ContainerState) -> None:
-        self._state = state
-        self._write_state()
+    def _write_paused(self, *, is_paused: bool) -> None:
+        """Raises `StorageError`; then nothing has changed, and whoever asked takes it back."""
+        before, self._state = self._state, self._state.but(is_paused=is_paused)
+        try:
+            self._write_durably()
+        except LstoreError:
+            self._state = before
+            raise
 
     def _signal(self, number: int) -> None:
         if self._pidfd >= 0:

@@ -236,3 +236,18 @@ def test_ports_are_none_yet(lstore: Lstore) -> None:
 
     assert lstore("port", "made") == ""
     assert "no public port '80'" in lstore.refused("port", "made", "80")
+
+
+def test_a_health_check_after_a_stop_does_not_undo_it(lstore: Lstore) -> None:
+    """The container ends only when two more checks have begun, so one was judged since it was asked to."""
+    script = (
+        "trap ': > /dev/shm/n; until test $(wc -l < /dev/shm/n) -ge 2; do sleep 0.05; done; exit 3' TERM;"
+        " echo ready; while :; do sleep 0.05; done"
+    )
+    options = ("--restart", "always", "--health-cmd", "echo x >> /dev/shm/n", "--health-interval", "0.1s")
+    lstore.detached("--name", "checked", *options, "busybox", "sh", "-c", script)
+    lstore.wait_for_line("checked", "ready")
+
+    lstore("stop", "-t", "-1", "checked")
+
+    assert lstore.inspect("checked", "[{{json .State.Status}}, {{.State.ExitCode}}]") == ["exited", 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerstore.errors import Conflict, MissingFeature
+from layerstore.errors import Conflict, LstoreError, MissingFeature
 from lstore.engine.containers import places
 from lstore.engine.containers.look import Container, look
 from lstore.engine.containers.talk import talking
@@ -19,8 +19,13 @@ def pause(engine: Engine, text: str) -> None:
     if container.state.is_paused:
         raise Conflict(f"container {container.config.name} is paused already")
     with talking(container) as talk:
-        _group(container).freeze()
-        talk.ask(wire.PAUSED, b"\1")
+        group = _group(container)
+        group.freeze()
+        try:
+            talk.ask(wire.PAUSED, b"\1")
+        except LstoreError:  # the disk is full, and nobody would know
+            group.thaw()
+            raise
     events.record(places.containers_of(engine), "pause", container.config)
 
 
@@ -30,8 +35,13 @@ def unpause(engine: Engine, text: str) -> None:
     if not container.state.is_paused:
         raise Conflict(f"container {container.config.name} is not paused")
     with talking(container) as talk:
-        _group(container).thaw()
-        talk.ask(wire.PAUSED, b"\0")
+        group = _group(container)
+        group.thaw()
+        try:
+            talk.ask(wire.PAUSED, b"\0")
+        except LstoreError:
+            group.freeze()
+            raise
     events.record(places.containers_of(engine), "unpause", container.config)
 
 

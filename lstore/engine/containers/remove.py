@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from layerstore.errors import Conflict, NotFound, StoreDamaged
+from contextlib import suppress
+
+from layerstore.errors import Conflict, NoSpace, NotFound, StoreDamaged
 from layerstore.linux import signals
 from lstore.engine.containers import places
 from lstore.engine.containers.ending import end
@@ -46,7 +48,8 @@ def remove(engine: Engine, text: str, *, force: bool = False) -> None:
         state = container.home.state()
         if state.is_alive:
             raise Conflict(f"cannot remove {container.config.name}: somebody has just started it")
-        container.home.write_state(state.but(status="removing"))
+        with suppress(NoSpace):  # the removal itself makes room
+            container.home.write_state(state.but(status="removing"))
         remove_container(engine, container)
     finally:
         lock.close()

@@ -173,7 +173,7 @@ def _bury(engine: Engine, home: Home) -> Container | None:
         cgroups.remove(home.path)
         why = "the machine went down" if is_rebooted else "its monitor was killed"
         status = _AFTER_REBOOT if is_rebooted else KILLED
-        state = state.but(
+        ended = state.but(
             status="exited",
             pid=0,
             pid_start=0,
@@ -182,13 +182,13 @@ def _bury(engine: Engine, home: Home) -> Container | None:
             finished_at=now(),
             is_paused=False,
         )
-        home.write_state(state)
+        home.write_end(ended, written=state)
         events.record(places.containers_of(engine), "die", config, exitCode=str(status))
         if config.is_removed_at_end:
             _remove(engine, home)
             events.record(places.containers_of(engine), "destroy", config)
             return None
-        return Container(home, config, state)
+        return Container(home, config, ended)
     finally:
         lock.close()
 
