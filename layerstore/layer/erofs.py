@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from layerstore.errors import LimitExceeded, StoreDamaged, storage_error
 from layerstore.layer import erofs_format as fmt
 from layerstore.layer.entry import Entry, Kind
+from layerstore.layer.record import RECORD, Held, to_record
 from layerstore.layer.source import BLOCK, Source, padded
 from layerstore.layer.tree import Node, Tree
 
@@ -119,7 +120,7 @@ class _IndexWriter:
         root.nid, root.links = 0, _DIRECTORY_LINKS
         nodes.append(root)
         directories.append((root, root))
-        position = _inode_size(root.entry)
+        position = _inode_size(root.held)
         for directory, _ in directories:
             children = directory.children or {}
             for name in sorted(children):
@@ -127,8 +128,9 @@ class _IndexWriter:
                 if node.nid >= 0:
                     node.links += 1
                     continue
-                size = _inode_size(node.entry)
-                if node.entry.kind is _SYMLINK and position % BLOCK + size > BLOCK:
+                held = node.held
+                size = _inode_size(held)
+                if position % BLOCK + size > BLOCK and node.kind is _SYMLINK:
                     position = padded(position)  # an inline target that crosses a block reads back empty
                 node.nid = position // fmt.NID_SIZE
                 position += size
@@ -145,7 +147,7 @@ class _IndexWriter:
         """Write all directories from `start` on; where they end."""
         region = _Region(self._fd, start)
         for directory, parent in self._directories:
-            entries = [(name, node.nid, node.entry.kind) for name, node in (directory.children or {}).items()]
+            entries = [(name, node.nid, node.kind) for name, node in (directory.children or {}).items()]
             entries.append((b".", directory.nid, _DIRECTORY))
             entries.append((b"..", parent.nid, _DIRECTORY))
             entries.sort()
@@ -160,6 +162,8 @@ class _IndexWriter:
         """Make room behind `end` for long symlink targets, sparse files and ragged ends; where that ends."""
         ragged = {layer for layer, device in enumerate(self._devices) if device.size % BLOCK}
         for node in self._nodes:
+            if isinstance(node.held, bytes) and node.layer not in ragged:
+                continue
             entry = node.entry
             size = 0
             if entry.sparse is not None or (node.layer in ragged and self._is_ragged(node)):
@@ -191,6 +195,8 @@ class _IndexWriter:
 
     def _write_outside(self) -> None:
         for node, (start, _) in self._starts.items():
+            if node.children is not None:
+                continue
             entry = node.entry
             if entry.kind is Kind.SYMLINK:
                 write_at(self._fd, start * BLOCK, entry.link)
@@ -213,38 +219,42 @@ class _IndexWriter:
     def _write_inodes(self, addresses: Sequence[int]) -> None:
         region = _Region(self._fd, self._meta)
         pack, modes, sizes = fmt.INODE.pack, fmt.FILE_MODE, [device.blocks for device in self._devices]
-        end = self._meta
+        starts, end = self._starts, self._meta
         for number, node in enumerate(self._nodes, 1):
-            entry, kind = node.entry, node.entry.kind
+            held = node.held
+            record = held if isinstance(held, bytes) else to_record(held)
+            kind, mode, uid, gid, mtime, nsec, size, offset, major, minor = RECORD.unpack(record)
             start = self._meta + node.nid * fmt.NID_SIZE
             if start != end:
                 region.seek(start)
-            xattrs = fmt.encode_xattrs(entry.xattrs) if entry.xattrs else b""
-            layout, size, where, tail = fmt.FLAT_PLAIN, entry.size, 0, xattrs
-            if node in self._starts:
-                where, size = self._starts[node]
-            elif kind is _REGULAR and entry.sparse is None:
+            tail = b"" if held is record else fmt.encode_xattrs(node.entry.xattrs)
+            attributes = fmt.xattr_count(len(tail))
+            layout, where = fmt.FLAT_PLAIN, 0
+            if node in starts:
+                where, size = starts[node]
+            elif kind == _REGULAR:
                 if size:
-                    first = entry.offset // BLOCK
+                    first = offset // BLOCK
                     if first + padded(size) // BLOCK > sizes[node.layer]:
                         raise StoreDamaged("cannot index layer: an entry's data lies outside its tar")
                     where = addresses[node.layer] + first
-            elif kind is _SYMLINK:
-                layout, size, tail = fmt.FLAT_INLINE, len(entry.link), xattrs + entry.link
+            elif kind == _SYMLINK:
+                target = node.entry.link
+                layout, size, tail = fmt.FLAT_INLINE, len(target), tail + target
             elif kind in _DEVICES:
-                where = fmt.device_number(entry.major, entry.minor)
+                where = fmt.device_number(major, minor)
             inode = pack(
                 layout,
-                fmt.xattr_count(len(xattrs)),
-                modes[kind] | entry.mode,
+                attributes,
+                modes[kind] | mode,
                 0,
                 size,
                 where,
                 number,
-                entry.uid,
-                entry.gid,
-                entry.mtime,
-                entry.nsec,
+                uid,
+                gid,
+                mtime,
+                nsec,
                 node.links,
             )
             data = inode + tail
@@ -254,13 +264,15 @@ class _IndexWriter:
         region.flush()
 
 
-def _inode_size(entry: Entry) -> int:
+def _inode_size(held: Held) -> int:
     """Bytes of the inode with its attributes and inline target, in whole nids."""
     size = fmt.INODE.size
-    if entry.xattrs:
-        size += len(fmt.encode_xattrs(entry.xattrs))
-    if entry.kind is _SYMLINK and size + len(entry.link) <= BLOCK:
-        size += len(entry.link)
+    if isinstance(held, bytes):
+        return size
+    if held.xattrs:
+        size += len(fmt.encode_xattrs(held.xattrs))
+    if held.kind is _SYMLINK and size + len(held.link) <= BLOCK:
+        size += len(held.link)
     return -(-size // fmt.NID_SIZE) * fmt.NID_SIZE
 
 

@@ -21,7 +21,7 @@ from layerstore.tasks import Conveyor
 LARGE: Final = 4 << 20
 """Bytes of tar from which a second thread and a process pay: indexing less takes no longer than starting them."""
 HELPED: Final = 2
-"""Large layers with a second thread and an indexer, which takes a kilobyte for each entry; others wait their turn."""
+"""Large layers with a second thread and an indexer, which takes 0.5 kB for each entry; others wait their turn."""
 _BATCH: Final = 512 << 10
 _WAITING_BATCHES: Final = 4
 _help = threading.BoundedSemaphore(HELPED)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from layerstore.layer import erofs_format as fmt
-from layerstore.layer.changes import HEADER_SIZE, ChangeTable, Facts, decode_changes, decode_facts
+from layerstore.layer.changes import HEADER_SIZE, ChangeTable, Facts, StoredChanges, decode_facts
 from layerstore.layer.changeset import read_changes
 from layerstore.layer.entry import Entry
 from layerstore.layer.erofs import Device, write_at, write_index
@@ -17,7 +17,7 @@ from layerstore.layer.standalone import StandaloneLayer
 from layerstore.layer.tar import read_entries
 
 MANY: Final = 1 << 15
-"""Changes of a layer from which its index, at 0.7 kB for each, is much of the memory that all of a pull may take."""
+"""Changes of a layer from which its index, at 0.5 kB for each, is much of the memory that all of a pull may take."""
 
 
 def write_layer_index(
@@ -37,15 +37,16 @@ def write_layer_index(
     layer = StandaloneLayer(userxattr=userxattr)
     table = ChangeTable()
     for change in read_changes(read_entries(source)):
-        table.add(change)
-        layer.take(change)
+        layer.take(change, table.add(change))
         if table.count == MANY and await_turn is not None:
             await_turn()
     tree = layer.finish()
     size = source.length()
     facts = Facts(table.count, size, layer.stands_alone, layer.is_stackable)
     end = write_index(tree, [Device(source, size)], fd, identity())
-    write_at(fd, end, table.encode(facts))
+    for piece in table.encode(facts):
+        write_at(fd, end, piece)
+        end += len(piece)
     return facts
 
 
@@ -56,8 +57,12 @@ def read_layer_facts(fd: int) -> Facts:
 
 def read_layer_changes(fd: int) -> Iterator[Entry]:
     """The changes of the layer whose index is `fd`, in the order of its tar. Raises `StoreDamaged`."""
-    start = _image_size(fd)
-    return decode_changes(read_at(fd, start, TarFile(fd).length() - start))
+    return iter(stored_changes(fd))
+
+
+def stored_changes(fd: int) -> StoredChanges:
+    """The same, to be read more than once, while `fd` is open. Raises `StoreDamaged`."""
+    return StoredChanges(TarFile(fd), _image_size(fd))
 
 
 def read_superblock(fd: int) -> fmt.Superblock:

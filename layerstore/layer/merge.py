@@ -12,9 +12,9 @@ from typing import Final
 from layerstore.errors import storage_error
 from layerstore.layer.changes import Facts
 from layerstore.layer.erofs import Device, write_index
-from layerstore.layer.layer_index import read_layer_changes, read_layer_facts, read_superblock
+from layerstore.layer.files import INDEX, TAR
+from layerstore.layer.layer_index import read_layer_facts, read_superblock, stored_changes
 from layerstore.layer.source import TarFile
-from layerstore.layer.tar_writer import INDEX, TAR
 from layerstore.layer.tree import Tree
 
 MAX_STACKED: Final = 16
@@ -38,7 +38,7 @@ def merge_layers(layers: Sequence[str], index: str) -> None:
             source = TarFile(_open(opened, os.path.join(layer, TAR), os.O_RDONLY))
             with ExitStack() as read:
                 part = _open(read, os.path.join(layer, INDEX), os.O_RDONLY)
-                tree.apply(read_layer_changes(part))
+                tree.apply_stored(stored_changes(part))
                 identity.update(read_superblock(part).uuid)
             devices.append(Device(source, source.length()))
         write_index(tree, devices, output, identity.digest())

@@ -9,6 +9,7 @@ from typing import Final
 
 from layerstore.errors import InvalidLayer
 from layerstore.layer.entry import Entry, Kind
+from layerstore.layer.record import Held
 from layerstore.layer.tree import Node, Tree
 
 TRUSTED_OPAQUE: Final = b"trusted.overlay.opaque"
@@ -51,13 +52,13 @@ class StandaloneLayer:
             self._left_out or has_opaque_root or self.tree.has_implied or self.tree.has_followed_symlink
         )
 
-    def take(self, change: Entry) -> None:
-        """Put in the next change. Raises `LimitExceeded`."""
+    def take(self, change: Entry, held: Held) -> None:
+        """Put in the next change, which the tree is to hold as `held`. Raises `LimitExceeded`."""
         if change.kind in _MARKS:
             self._marks.append(change)
             return
         try:
-            self.tree.add(change)
+            self.tree.put(change.path, held)
         except InvalidLayer:
             self._left_out = True
 
@@ -79,7 +80,7 @@ class StandaloneLayer:
                 return
         directory = self.tree.directory(mark.path)
         entry = directory.entry
-        directory.entry = entry._replace(xattrs={**entry.xattrs, self._opaque_name: b"y"})
+        directory.held = entry._replace(xattrs={**entry.xattrs, self._opaque_name: b"y"})
         self._opaque.add(mark.path)
 
     def _white_out(self, mark: Entry) -> None:

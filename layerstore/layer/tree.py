@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from layerstore.errors import InvalidLayer, LimitExceeded
+from layerstore.layer.changes import StoredChanges
 from layerstore.layer.entry import MAX_ENTRIES, Entry, Kind
 from layerstore.layer.names import PATH_MAX, shown
+from layerstore.layer.record import Held, held_kind, to_entry
 
 MAX_SYMLINKS: Final = 40
 """The kernel's MAXSYMLINKS, ``include/linux/namei.h``."""
@@ -30,15 +32,27 @@ _IMPLIED: Final = Entry(b"", _DIRECTORY, 0o755)
 class Node:
     """One inode: what its entry says, which layer (counted from 0) has its data, what a directory holds."""
 
-    __slots__ = ("children", "entry", "layer", "links", "nid")
+    __slots__ = ("children", "held", "layer", "links", "nid")
 
-    def __init__(self, entry: Entry, layer: int) -> None:
-        self.entry = entry
+    def __init__(self, held: Held, layer: int) -> None:
+        self.held = held
+        """Its entry, as the tree was given it: a record takes a fifth of the memory."""
         self.layer = layer
-        self.children: dict[bytes, Node] | None = {} if entry.kind is _DIRECTORY else None
+        kind = held[0] if isinstance(held, bytes) else held.kind
+        self.children: dict[bytes, Node] | None = {} if kind == _DIRECTORY else None
         self.nid = -1
         """Its place in the index and its link count: `layerstore.layer.erofs` fills them in."""
         self.links = 0
+
+    @property
+    def kind(self) -> Kind:
+        """What it is."""
+        return held_kind(self.held)
+
+    @property
+    def entry(self) -> Entry:
+        """What its entry says: the entry that the tree was given, or one without a path that equals it else."""
+        return to_entry(self.held)
 
 
 class Tree:
@@ -71,6 +85,14 @@ class Tree:
             if change.kind not in _MARKS:
                 self.add(change)
 
+    def apply_stored(self, changes: StoredChanges) -> None:
+        """As `apply`, in less memory: entries are held as records. Raises `StoreDamaged`, too."""
+        self.begin_layer()
+        for mark in changes.marks():
+            self._hide(mark)
+        for path, held in changes.others():
+            self.put(path, held)
+
     def begin_layer(self) -> None:
         """What is added from now on belongs to the next layer."""
         self._layer += 1
@@ -78,9 +100,12 @@ class Tree:
 
     def add(self, entry: Entry) -> None:
         """Put one entry, not a mark, into its place; what is there gives way. Raises like `apply`."""
-        path, kind = entry.path, entry.kind
+        self.put(entry.path, entry)
+
+    def put(self, path: bytes, held: Held) -> None:
+        """As `add`, for an entry of `path` that is to be held in this form."""
         if not path:
-            self.root.entry = entry
+            self.root.held = held
             self.root.layer = self._layer
             return
         parent, _, name = path.rpartition(b"/")
@@ -88,16 +113,16 @@ class Tree:
         if children is None:
             children = self._parents[parent] = _held(self.directory(parent))
         present = children.get(name)
-        if kind is _HARDLINK:
-            self._link(children, name, entry)
+        if not isinstance(held, bytes) and held.kind is _HARDLINK:  # it has a target, so it is no record
+            self._link(children, name, held)
         elif present is None:
-            children[name] = self._new(entry)
-        elif kind is _DIRECTORY and present.children is not None:
-            present.entry = entry
+            children[name] = self._new(held)
+        elif present.children is not None and held_kind(held) is _DIRECTORY:
+            present.held = held
             present.layer = self._layer
         else:
             self._forget_parents(present)
-            children[name] = self._new(entry)
+            children[name] = self._new(held)
 
     def find(self, path: bytes) -> Node | None:
         """The node at `path`, parents' symlinks followed, its own not. None where there is none.
@@ -118,11 +143,11 @@ class Tree:
             raise InvalidLayer(f"cannot reach {shown(path)}: a parent is no directory")
         return node
 
-    def _new(self, entry: Entry) -> Node:
+    def _new(self, held: Held) -> Node:
         self._made += 1
         if self._made > MAX_ENTRIES:
             raise LimitExceeded(f"cannot build tree: more than {MAX_ENTRIES} files and directories")
-        return Node(entry, self._layer)
+        return Node(held, self._layer)
 
     def _link(self, children: dict[bytes, Node], name: bytes, entry: Entry) -> None:
         target = self.find(entry.link)
@@ -148,7 +173,7 @@ class Tree:
 
     def _forget_parents(self, replaced: Node) -> None:
         """Names may resolve anew once a directory or a symlink is gone."""
-        if replaced.children is not None or replaced.entry.kind is _SYMLINK:
+        if replaced.children is not None or replaced.kind is _SYMLINK:
             self._parents.clear()
 
     def _walk(self, directory: bytes, path: bytes, *, make: bool) -> Node | None:
@@ -170,7 +195,7 @@ class Tree:
             child = self._child(node, name, make=make)
             if child is None:
                 return None
-            if child.entry.kind is _SYMLINK:
+            if child.kind is _SYMLINK:
                 followed += 1
                 if followed > MAX_SYMLINKS:
                     raise InvalidLayer(f"cannot reach {shown(path)}: more than {MAX_SYMLINKS} symlinks")

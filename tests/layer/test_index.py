@@ -12,7 +12,7 @@ from fixtures.images.entries import Entry, directory, file, hardlink, make_tar, 
 from fixtures.observed import observe_index
 from fixtures.raw_tar import END, MemoryTar, RawHeader, pax_member
 from layerstore.errors import InvalidInput, LimitExceeded, LstoreError, NotFound, StoreDamaged
-from layerstore.layer.changes import ChangeTable, Facts, decode_changes
+from layerstore.layer.changes import ChangeTable, Facts, StoredChanges
 from layerstore.layer.entry import Entry as LayerEntry
 from layerstore.layer.entry import Kind
 from layerstore.layer.erofs import Device, write_index
@@ -177,7 +177,12 @@ def test_a_table_gives_back_what_was_put_in(changes: list[LayerEntry]) -> None:
         table.add(change)
 
     found = list(
-        decode_changes(table.encode(Facts(len(changes), 1024, stands_alone=True, is_stackable=False)))
+        StoredChanges(
+            MemoryTar(
+                b"".join(table.encode(Facts(len(changes), 1024, stands_alone=True, is_stackable=False)))
+            ),
+            0,
+        )
     )
 
     assert found == changes
@@ -245,11 +250,11 @@ def test_a_damaged_table_is_noticed(seed: int) -> None:
     table = ChangeTable()
     for number in range(20):
         table.add(LayerEntry(b"f%d" % number, Kind.REGULAR, xattrs={b"user.a": b"b"}))
-    damaged = bytearray(table.encode(Facts(20, 512, stands_alone=True, is_stackable=True)))
+    damaged = bytearray(b"".join(table.encode(Facts(20, 512, stands_alone=True, is_stackable=True))))
     damaged[noise.randrange(len(damaged))] ^= 1 << noise.randrange(8)
 
     with pytest.raises(StoreDamaged):
-        list(decode_changes(bytes(damaged)))
+        list(StoredChanges(MemoryTar(bytes(damaged)), 0))
 
 
 def test_observing_an_index_sees_every_file(index: bytes) -> None:

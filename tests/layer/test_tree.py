@@ -180,7 +180,7 @@ def test_too_many_nodes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def standalone(layer: list[Entry]) -> tuple[StandaloneLayer, dict[bytes, Entry]]:
     made = StandaloneLayer()
     for change in layer:
-        made.take(change)
+        made.take(change, change)
     return made, {path: node.entry for path, node in walk(made.finish().root)}
 
 
@@ -207,7 +207,7 @@ def test_a_layer_on_its_own_has_overlayfs_s_marks() -> None:
 
 def test_marks_for_unprivileged_mounts_are_user_attributes() -> None:
     made = StandaloneLayer(userxattr=True)
-    made.take(opaque(b"d"))
+    made.take(opaque(b"d"), opaque(b"d"))
 
     node = made.finish().find(b"d")
 
