@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _LIFTED = ".lstore-removing-"
+_DEPTH = 16
+"""Levels that are emptied where they are, each with a descriptor."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _ASIDE = CrashPoint("remove: set aside")
@@ -100,26 +102,31 @@ def _is_removed(path: str) -> bool:
 def _empty(top: int) -> None:
     unique = f"{_LIFTED}{os.urandom(4).hex()}-"  # an interrupted removal may have left its own
     serial = count()
+
+    def lift(name: str, parent: int) -> None:
+        _open_up(name, parent)
+        os.rename(name, f"{unique}{next(serial)}", src_dir_fd=parent, dst_dir_fd=top)
+
     while directories := _unlink_files(top):
         for name in directories:
-            try:
-                _lift_children(name, top, unique, serial)
-                os.rmdir(name, dir_fd=top)
-            except FileNotFoundError:
-                continue
+            _remove_below(name, top, lift, _DEPTH)
 
 
-def _lift_children(name: str, top: int, unique: str, serial: count[int]) -> None:
-    descriptor = _open_writable(name, top)
+def _remove_below(name: str, parent: int, lift: Callable[[str, int], None], depth: int) -> None:
+    """Remove the directory `name` of `parent`. What is more than `depth` levels down is lifted out of it."""
     try:
-        for child in _unlink_files(descriptor):
-            try:
-                _open_up(child, descriptor)
-                os.rename(child, f"{unique}{next(serial)}", src_dir_fd=descriptor, dst_dir_fd=top)
-            except FileNotFoundError:
-                continue
-    finally:
-        os.close(descriptor)
+        descriptor = _open_writable(name, parent)
+        try:
+            for child in _unlink_files(descriptor):
+                if depth:
+                    _remove_below(child, descriptor, lift, depth - 1)
+                else:
+                    lift(child, descriptor)
+        finally:
+            os.close(descriptor)
+        os.rmdir(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
 
 
 def _unlink_files(directory: int) -> list[str]:
