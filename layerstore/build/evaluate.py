@@ -50,8 +50,6 @@ class Step:
     origins: tuple[Origin, ...]
     """Where it takes files from by ``--from``."""
     makes_layer: bool
-    is_trigger: bool = False
-    """Whether it is from the base's ONBUILD."""
     undefined: frozenset[str] = frozenset()
     """Variables that it names and nobody set."""
 
@@ -89,12 +87,12 @@ def evaluate(
     steps: list[Step] = []
     left = MAX_DOCUMENT
     state, has_own_cmd = base, False
-    for number, (instruction, origins) in enumerate(zip(stage.instructions, stage.origins, strict=True)):
+    for instruction, origins in zip(stage.instructions, stage.origins, strict=True):
         if isinstance(instruction, Arg):
             step = _declare(instruction, state, graph, arguments)
         else:
             step = _expand(instruction, state, graph.escape, has_own_cmd=has_own_cmd)
-        steps.append(replace(step, origins=origins, is_trigger=number < stage.triggers))
+        steps.append(replace(step, origins=origins))
         left -= sum(len(entry.created_by) for entry in step.after.image.history[len(state.image.history) :])
         if left < 0:
             raise LimitExceeded(f"cannot build {stage.name}: its history has more than {MAX_DOCUMENT} bytes")

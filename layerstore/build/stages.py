@@ -62,8 +62,6 @@ class Stage:
     """As written, triggers of the base first."""
     origins: tuple[tuple[Origin, ...], ...]
     """For each instruction where it takes files from by ``--from``: COPY one, RUN one for each mount that has one."""
-    triggers: int = 0
-    """How many of `instructions` are the base's ONBUILD triggers."""
     undefined: tuple[str, ...] = field(default=(), compare=False)
     """Variables that FROM names and nobody declared."""
 
@@ -148,7 +146,6 @@ class StageGraph:
             stage,
             instructions=added + stage.instructions,
             origins=origins + stage.origins,
-            triggers=stage.triggers + len(added),
         )
         return replace(self, stages=(*self.stages[:index], fired, *self.stages[index + 1 :]))
 
@@ -178,9 +175,9 @@ class _Resolver:
                 tuple(each.instruction for each in parsed.instructions if isinstance(each, OnBuild))
             )
             if isinstance(base, NamedContext) and base.name == parsed.start.alias:
-                instructions = fired = ()  # the context takes the place of the whole stage
+                instructions = ()  # the context takes the place of the whole stage
             origins = tuple(lookup.origins(instruction) for instruction in instructions)
-            yield Stage(index, parsed.start, base, platform, instructions, origins, len(fired), undefined)
+            yield Stage(index, parsed.start, base, platform, instructions, origins, undefined)
             if parsed.start.alias:
                 known[parsed.start.alias] = index
 

@@ -83,6 +83,6 @@ def test_the_values_of_the_lower_case_file(build: Build) -> None:
     built = build((FILES / "lower-case.Dockerfile").read_text())
 
     assert built.steps[0][-1].command == ("/bin/bash", "-eo", "pipefail", "-c", "a | b")
-    assert [step.is_trigger for step in built.steps[1]] == [True, True, False, False, False]
+    assert [step.instruction.name for step in built.steps[1]] == ["COPY", "RUN", "ENV", "LABEL", "CMD"]
     assert built.image.env[1:] == ("A=1", "B=two words", "C=single $quotes")
     assert built.image.labels == {"a key": "value"}

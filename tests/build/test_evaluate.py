@@ -308,10 +308,10 @@ def test_undefined_variables_are_told_unless_they_have_a_default(build: Build) -
     assert built.steps[0][0].undefined == {"a", "d"}
 
 
-def test_triggers_of_a_base_run_first_and_are_marked(build: Build) -> None:
+def test_triggers_of_a_base_run_first(build: Build) -> None:
     built = build("FROM scratch AS a\nONBUILD ENV x=1\nFROM a\nUSER u$x")
 
-    assert [step.is_trigger for step in built.steps[1]] == [True, False]
+    assert [step.instruction.name for step in built.steps[1]] == ["ENV", "USER"]
     assert built.image.user == "u1"
 
 
