@@ -57,7 +57,17 @@ def _driver(name: str, ids: "IdMapper | None" = None) -> Driver:
         from layerstore.snapshot.directory import DirectoryDriver  # noqa: PLC0415 - see above
 
         return DirectoryDriver(ids=ids)
-    raise UsageError(f"there is no driver {name!r}, only {' and '.join(NAMES)}")
+    raise _unknown(name)
+
+
+def check_name(name: str) -> None:
+    """Raises `UsageError` where there is no driver called `name`."""
+    if name not in NAMES:
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(f"there is no driver {name!r}, only {' and '.join(NAMES)}")
 
 
 def _read_filesystems() -> str:

@@ -138,6 +138,19 @@ def find(store: Store, text: str, platform: Platform | None = None) -> Image:
     return one_id(by_id(images(store, table), text), text)
 
 
+def for_platform(image: Image, wanted: Platform | None, text: str) -> Image:
+    """`image`, asked for as `text`: as in docker, one of another platform than `wanted`, if given, is none.
+
+    Raises `NotFound`.
+    """
+    if wanted is not None and image.platform is not None and best_match(wanted, [image.platform]) is None:
+        raise NotFound(
+            f"no such image for {wanted}: {text} is for {image.platform}",
+            hint=f"lstore pull --platform {wanted} {text}",
+        )
+    return image
+
+
 def parts(image: Image, text: str) -> tuple[Manifest, ImageConfig]:
     """Manifest and configuration of `image`, which was asked for as `text`.
 

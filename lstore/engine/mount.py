@@ -146,7 +146,9 @@ def _subject(engine: "Engine", request: MountRequest, progress: Progress) -> Ite
             yield _Subject(key, engine.snapshotter.parent(key), _with_upper_below(stack))
         return
     image = catalog.find(store, request.name, request.platform or engine.platform)
-    manifest, config = catalog.parts(image, request.name)
+    manifest, config = catalog.parts(
+        catalog.for_platform(image, request.platform, request.name), request.name
+    )
     with store.holding(image.descriptor):
         engine.snapshotter.ensure(manifest, config, progress)
         diff_ids = config.diff_ids

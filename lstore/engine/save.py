@@ -50,11 +50,11 @@ def save(
 ) -> None:
     """Write the images that `wanted` names or identifies to `output`, layers that they share once.
 
-    An image that is picked by its id is saved without a name. An index that was pulled whole goes whole
-    into an OCI archive; a docker archive takes the image for `platform`, or for this host.
+    An image that is picked by its id is saved without a name. An index that was pulled whole goes whole into an OCI
+    archive, unless `platform` asks for one image of it; a docker archive takes that image, or the one for this host.
     Raises `NotFound`, `StoreDamaged`, `StorageError`; then the archive has no end and will not load.
     """
-    chosen = [_choose(engine.store, text, platform or engine.platform) for text in wanted]
+    chosen = [_choose(engine, text, platform) for text in wanted]
     for each in chosen:
         if each.image.damage:
             raise StoreDamaged(f"cannot save {each.image.id.short}: {each.image.damage}")
@@ -65,15 +65,18 @@ def save(
             _save_docker(engine, chosen, output, progress)
 
 
-def _choose(store: Store, text: str, platform: Platform) -> _Wanted:
+def _choose(engine: "Engine", text: str, platform: Platform | None) -> _Wanted:
+    store = engine.store
     table = store.refs.read()
     entries = catalog.named(table, text)
     if not entries:
         image = catalog.one_id(catalog.by_id(catalog.images(store, table), text), text)
-        return _Wanted(image, image.descriptor, ())
-    image = catalog.preferred(catalog.images(store, type(table)(entries)), platform)
+        return _Wanted(catalog.for_platform(image, platform, text), image.descriptor, ())
+    image = catalog.preferred(catalog.images(store, type(table)(entries)), platform or engine.platform)
+    catalog.for_platform(image, platform, text)
     names = tuple(dict.fromkeys(ref.name for ref in image.refs if ref.name is not None))
-    return _Wanted(image, image.refs[0].descriptor, names)
+    root = image.refs[0].descriptor if platform is None else image.descriptor
+    return _Wanted(image, root, names)
 
 
 def _save_oci(store: Store, chosen: Sequence[_Wanted], output: Output, progress: Progress) -> None:

@@ -92,6 +92,45 @@ def test_a_configuration_with_a_mistake_is_named(kept, tmp_path: Path, text: str
     assert_one_line(result.err, f"cannot use the configuration {configuration}: ")
 
 
+UNNEEDED = [["images"], ["ps"], ["system", "df"], ["run", "busybox", "true"], ["rmi", "x"], ["logs", "x"]]
+
+
+@pytest.mark.parametrize("arguments", UNNEEDED, ids=lambda words: words[0])
+def test_a_wrong_configuration_or_driver_is_refused_by_who_needs_none(
+    kept, tmp_path: Path, arguments: list[str]
+) -> None:
+    configuration = tmp_path / "config.toml"
+    configuration.write_text("[registry")
+
+    broken = kept("--config", str(configuration), *arguments)
+    missing = kept("--config", str(tmp_path / "none.toml"), *arguments)
+    driver = kept("--driver", "foo", *arguments)
+
+    assert [broken.status, missing.status, driver.status] == [125] * 3
+    assert_one_line(broken.err, f"cannot use the configuration {configuration}: ")
+    assert_one_line(
+        missing.err, f"cannot read the configuration {tmp_path}/none.toml: no such file or directory"
+    )
+    assert_one_line(driver.err, "there is no driver 'foo', only erofs and directory")
+
+
+def test_a_right_configuration_and_driver_change_nothing(kept, tmp_path: Path) -> None:
+    configuration = tmp_path / "config.toml"
+    configuration.write_text('[registry."localhost:1"]\nhttp = true\n')
+
+    result = kept("--config", str(configuration), "--driver", "directory", "images", "-q")
+
+    assert (result.status, result.err) == (0, "")
+
+
+def test_reading_the_configuration_imports_nothing_of_the_network() -> None:
+    code = (
+        "import sys; from lstore.engine import configuration; configuration.read_settings(None, {});"
+        "assert not {'requests', 'urllib3', 'ssl'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_layer_with_another_digest_is_refused(kept, tmp_path: Path) -> None:
     builder = ImageBuilder()
     builder.add_image([layer([file("other")])], tag="kept")

@@ -76,6 +76,64 @@ def test_a_tree_shows_the_platforms_of_an_image(lstore, tmp_path: Path) -> None:
     assert len(lstore("images", "-aq").out.split()) == 2
 
 
+@pytest.fixture
+def both(lstore, tmp_path: Path):
+    """The command line over a store with ``both``, an index for two platforms, pulled whole, and ``arm`` for one."""
+    builder = ImageBuilder()
+    arm = builder.add_image([layer([file("arm")])], platform=ARM64)
+    builder.add_index([builder.add_image([HELLO]), arm], tag="both")
+    assert lstore("load", "-q", "-i", str(builder.write(tmp_path / "layout"))).status == 0
+    alone = ImageBuilder()
+    alone.add_image([layer([file("arm")])], tag="arm", platform=ARM64)
+    assert lstore("load", "-q", "-i", str(alone.write(tmp_path / "alone"))).status == 0
+    return lstore
+
+
+def platforms_in(archive: Path) -> list[str]:
+    """The architectures of the images in an OCI archive or docker's."""
+    found = []
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            stream = tar.extractfile(member)
+            if stream is None or member.size > 1 << 16:
+                continue
+            try:
+                document = json.loads(stream.read())
+            except ValueError:
+                continue
+            if isinstance(document, dict) and "rootfs" in document:
+                found.append(document["architecture"])
+    return sorted(found)
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+def test_save_takes_the_platform_that_is_asked_for(both, tmp_path: Path, form: str) -> None:
+    archive = tmp_path / "saved.tar"
+
+    result = both("save", "--format", form, "--platform", "linux/arm64", "-o", str(archive), "both")
+
+    assert result.status == 0, result.err
+    assert platforms_in(archive) == ["arm64"]
+    assert both("load", "-q", "-i", str(archive)).status == 0
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+@pytest.mark.parametrize(("name", "platform"), [("both", "linux/s390x"), ("arm", "linux/amd64")])
+def test_save_never_takes_another_platform_than_asked(
+    both, tmp_path: Path, form: str, name: str, platform: str
+) -> None:
+    archive = tmp_path / "saved.tar"
+    by_id = both("images", "-a", "--format", "{{.ID}} {{.Platform}}").out.splitlines()
+    identifier = next(line.split()[0] for line in by_id if line.endswith("arm64"))
+
+    named = both("save", "--format", form, "--platform", platform, "-o", str(archive), name)
+    identified = both("save", "--format", form, "--platform", platform, "-o", str(archive), identifier)
+
+    assert (named.status, f"no such image for {platform}: {name} is for" in named.err) == (1, True), named
+    assert (identified.status, f"no such image for {platform}" in identified.err) == (1, True), identified
+    assert not archive.exists()
+
+
 def test_inspect_is_json_and_goes_on_after_a_failure(loaded) -> None:
     result = loaded("inspect", "nothing", "mine/hello:1")
 

@@ -37,6 +37,19 @@ def shell(store: Path, script: str, **environment: str) -> "subprocess.Completed
     )
 
 
+def test_another_platform_than_asked_is_not_mounted(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "mnt").mkdir()
+
+    result = shell(
+        store,
+        f"cd {tmp_path}; lstore mount --platform linux/s390x looked:1 mnt; echo $?; ls mnt; lstore mount -q",
+    )
+
+    assert result.stdout.splitlines()[:1] == ["1"]
+    assert "no such image for linux/s390x: looked:1 is for linux/" in result.stderr
+    assert os.listdir(tmp_path / "mnt") == []
+
+
 def test_a_session_of_looking_at_an_image(store: Path, tmp_path: Path) -> None:
     (tmp_path / "mnt").mkdir()
 

@@ -6,7 +6,6 @@ from layerstore.content import read_document, read_manifest
 from layerstore.errors import NotFound, UnsupportedContent
 from layerstore.oci.config import ImageConfig
 from layerstore.oci.manifest import Manifest
-from layerstore.oci.platform import best_match
 from layerstore.oci.reference import Reference
 from layerstore.snapshot.snapshotter import parent_document
 from lstore.engine import catalog
@@ -64,12 +63,7 @@ def _found(engine: Engine, request: ContainerRequest) -> catalog.Image:
     """The image here. As in docker, one of another platform than the one that was asked for is none."""
     wanted = request.platform
     image = catalog.find(engine.store, request.image, wanted or engine.platform)
-    if wanted is not None and image.platform is not None and best_match(wanted, [image.platform]) is None:
-        raise NotFound(
-            f"no such image for {wanted}: {request.image} is for {image.platform}",
-            hint=f"lstore pull --platform {wanted} {request.image}",
-        )
-    return image
+    return catalog.for_platform(image, wanted, request.image)
 
 
 def _pull(engine: Engine, request: ContainerRequest, progress: Progress) -> None:
