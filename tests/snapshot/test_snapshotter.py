@@ -1,7 +1,9 @@
 """What every driver's snapshots promise: one suite, run over each driver."""
 
+import gc
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +106,22 @@ def test_a_view_shows_what_the_layers_make_together(
             (root / "new").touch()
 
     mounted(snapshotter, stack, tmp_path, look)
+
+
+@pytest.mark.parametrize("is_on", [True, False], ids=["on", "off"])
+@pytest.mark.parametrize("top", [TOP, (hardlink("a", "nothing"),)], ids=["good", "bad"])
+def test_the_collector_of_whoever_uses_us_is_left_as_it_was(
+    add: Add, top: Sequence[Entry], is_on: bool
+) -> None:
+    change: Callable[[], None] = gc.enable if is_on else gc.disable
+    change()
+    try:
+        with suppress(InvalidLayer):
+            add([BASE, top])
+
+        assert gc.isenabled() is is_on
+    finally:
+        gc.enable()
 
 
 def test_layers_that_were_kept_packed_are_unpacked_when_needed(
