@@ -60,7 +60,8 @@ def open_image(
 
     Raises `NotFound`, `StoreDamaged`, `UnsupportedContent` for an artifact, and what unpacking raises.
     """
-    image = catalog.find(engine.store, text, platform or engine.platform)
+    found = catalog.find(engine.store, text, platform or engine.platform)
+    image = catalog.for_platform(found, platform, text)
     manifest, config = catalog.parts(image, text)
     engine.snapshotter.ensure(manifest, config, progress)
     with ExitStack() as opened:

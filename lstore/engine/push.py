@@ -54,7 +54,7 @@ def push(
         raise UsageError(f"cannot push {name.familiar}: a digest is no name to push to", hint="lstore tag")
     ref = engine.store.refs.read().find(name, platform or engine.platform)
     if ref is None:
-        ref = _only(engine.store, name)
+        ref = _only(engine.store, name, platform)
     cancellation = Cancellation()
     with engine.registries(progress, cancellation) as client:
         return _push(engine, client, ref, packing, progress, cancellation)
@@ -76,13 +76,17 @@ def push_all_tags(
             yield _push(engine, client, ref, packing, progress, cancellation)
 
 
-def _only(store: Store, name: Reference) -> Ref:
-    """The one entry of `name`, though it is for another platform than ours."""
+def _only(store: Store, name: Reference, wanted: Platform | None) -> Ref:
+    """The one entry of `name`, though it is for another platform than ours; not than `wanted`, if that is given."""
     entries = store.refs.read().named(name)
     if not entries:
         raise NotFound(f"no such image: {name.familiar}", hint="lstore images")
+    platforms = ", ".join(str(ref.platform) for ref in entries)
+    if wanted is not None:
+        raise NotFound(
+            f"no such image for {wanted}: {name.familiar} is for {platforms}", hint="lstore images --tree"
+        )
     if len(entries) > 1:
-        platforms = ", ".join(str(ref.platform) for ref in entries)
         raise UsageError(f"{name.familiar} is here for {platforms}", hint="lstore push --platform PLATFORM")
     return entries[0]
 

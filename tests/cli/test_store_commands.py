@@ -134,6 +134,18 @@ def test_save_never_takes_another_platform_than_asked(
     assert not archive.exists()
 
 
+@pytest.mark.parametrize(
+    "words", [["ls"], ["cat"], ["explore"], ["push"], ["diff"]], ids=lambda words: words[0]
+)
+def test_no_command_takes_another_platform_than_asked(both, words: list[str]) -> None:
+    more = {"cat": ["arm"], "diff": ["both"]}.get(words[0], [])
+
+    result = both(*words, "--platform", "linux/s390x", "arm", *more)
+
+    assert (result.status, result.out) == (1, "")
+    assert "no such image for linux/s390x: arm" in result.err
+
+
 def test_inspect_is_json_and_goes_on_after_a_failure(loaded) -> None:
     result = loaded("inspect", "nothing", "mine/hello:1")
 
