@@ -4,7 +4,6 @@ A helper is told one server URL and answers for that one; `list`, which tells al
 """
 
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 
 from layerstore.dataclass import dataclass
@@ -89,6 +88,8 @@ def runner(environment: Mapping[str, str]) -> Run:
     """Runs helpers found on the PATH of `environment`, with that environment."""
 
     def run(program: str, verb: str, data: bytes) -> Answer:
+        import subprocess  # noqa: PLC0415 - most users have no helper, and every pull imports this module
+
         try:
             done = subprocess.run(
                 [program, verb],
