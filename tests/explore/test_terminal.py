@@ -120,23 +120,26 @@ def test_a_signal_ends_it_as_cleanly_as_a_key(terminal: "pexpect.spawn[str]") ->
 
 
 def test_the_terminal_has_its_modes_back_afterwards(engine: Engine, keep: Keep, layered: Stack) -> None:
+    arguments = [*COMMAND, "--root", engine.root, "--driver", "erofs", "explore", keep(layered)]
     keyboard, screen = pty.openpty()
     before = termios.tcgetattr(screen)
-    arguments = [*COMMAND, "--root", engine.root, "--driver", "erofs", "explore", keep(layered)]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         arguments, cwd=HOME, env={**os.environ, "TERM": "xterm"}, stdin=screen, stdout=screen, stderr=screen
-    )
-    child = fdpexpect.fdspawn(keyboard, timeout=60)
-    child.expect_exact(b"q quit")
-    assert termios.tcgetattr(screen) != before
+    ) as process:
+        try:
+            child = fdpexpect.fdspawn(keyboard, timeout=60)
+            child.expect_exact(b"q quit")
+            assert termios.tcgetattr(screen) != before
 
-    child.send(b"q")
+            child.send(b"q")
 
-    child.expect_exact(b"\x1b[?1049l")
-    assert process.wait(timeout=60) == 0
-    assert termios.tcgetattr(screen) == before
-    os.close(keyboard)
-    os.close(screen)
+            child.expect_exact(b"\x1b[?1049l")
+            assert process.wait(timeout=60) == 0
+            assert termios.tcgetattr(screen) == before
+        finally:
+            process.kill()
+            os.close(keyboard)
+            os.close(screen)
 
 
 def test_a_dumb_terminal_gets_the_report(engine: Engine, keep: Keep, layered: Stack) -> None:
