@@ -13,9 +13,10 @@ from lstore.cli.session import Session
 from lstore.cli.verbs import BUNDLE
 
 # What there is for containers of ours, and means nothing to another runtime.
-_NOT_HERE = frozenset(
-    {"cidfile", "name", "restart", "rm", "log_opt", "stop_signal", "stop_timeout", "init", "runtime"}
-)
+_NOT_HERE = frozenset({
+    "attach", "cidfile", "init", "log_driver", "log_opt", "name", "restart", "rm", "runtime", "stop_signal",
+    "stop_timeout",
+})  # fmt: skip
 _NOR = ("health", "label", "no_health")
 FLAGS = tuple(each for each in CREATE_FLAGS if each.name not in _NOT_HERE and not each.name.startswith(_NOR))
 _ABSENT = {each.name: None for each in CREATE_FLAGS if each not in FLAGS}
