@@ -16,6 +16,7 @@ def flags(directory: Path) -> str:
     return shown.stdout.split()[0]
 
 
+@pytest.mark.package("e2fsprogs")
 def test_a_directory_of_trees_is_the_top_of_them(tmp_path: Path) -> None:
     before = flags(tmp_path)
     if "e" not in before:
