@@ -9,6 +9,7 @@ from functools import partial
 from layerstore.mount import Directory, MountStack
 from layerstore.snapshot import overlay
 from runner import remap
+from runner.child import nothing
 from runner.visit import visit_running, visit_stack
 
 TYPE_CHECKING = False
@@ -22,15 +23,11 @@ if TYPE_CHECKING:
     Attach = Callable[[MountStack, str], None]
 
 
-def _nothing() -> None:
-    return
-
-
 def visit(
     engine: Engine,
     container: Container,
     work: Callable[[int], None],
-    meanwhile: Callable[[], None] = _nothing,
+    meanwhile: Callable[[], None] = nothing,
 ) -> None:
     """Call `work`, in a child process, with a descriptor of the container's root; `meanwhile` is called here.
 
@@ -54,7 +51,7 @@ def view(
     engine: Engine,
     container: Container,
     work: Callable[[int], None],
-    meanwhile: Callable[[], None] = _nothing,
+    meanwhile: Callable[[], None] = nothing,
 ) -> None:
     """As `visit`, but read-only and never with what is mounted. Raises as `visit` does."""
     stack = engine.snapshotter.mounts(container.config.id)
