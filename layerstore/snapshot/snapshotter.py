@@ -26,7 +26,7 @@ from layerstore.progress import SILENT, Progress
 from layerstore.snapshot.active import PARENT, make_active, stack_at
 from layerstore.snapshot.chain import chain_id
 from layerstore.snapshot.driver import Driver, RootAttributes
-from layerstore.snapshot.unpack import unpack_blob
+from layerstore.snapshot.unpack import check_blob, unpack_blob
 from layerstore.store.layout import parse_name
 from layerstore.store.staging import staged
 from layerstore.store.store import Store
@@ -70,10 +70,16 @@ class Snapshotter:
     def ensure_layers(
         self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest], progress: Progress = SILENT
     ) -> None:
-        """Unpack those of these layers that are missing, each on its own. Raises as `ensure` does."""
+        """Unpack those of these layers that are missing, each on its own. Raises as `ensure` does.
+
+        Those that are there are verified to be what these blobs unpack to, or an image that names one of its
+        own blobs and the diff_id of another's layer would show that.
+        """
         self._examine_suspects()
         for layer, diff_id in zip(layers, diff_ids, strict=True):
-            if not self._store.layers.has(diff_id):
+            if self._store.layers.has(diff_id):
+                check_blob(self._store, layer, diff_id, progress)
+            else:
                 unpack_blob(self._store, layer, diff_id, progress)
 
     def _examine_suspects(self) -> None:

@@ -4,7 +4,9 @@ Stage "layers" of docs/flow.md. A layer directory holds ``tar`` (what the diff_i
 (an EROFS over it); every driver starts from these two files.
 """
 
+import hashlib
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from layerstore.content import CHUNK
@@ -60,13 +62,47 @@ def unpack_blob(store: Store, layer: Descriptor, diff_id: Digest, progress: Prog
     try:
         with staged(store.layout) as directory:
             found = _unpack(store, layer, directory, progress)
-            if found != diff_id:
-                raise InvalidLayer(f"layer {layer.digest} has diff_id {found}, not {diff_id}")
+            _require(layer, found, diff_id)
             with store.locked():
                 store.layers.publish({diff_id: directory})
+                store.layers.note_made_of(diff_id, layer.digest)
     except OSError as error:
         raise storage_error(error, f"unpack layer {layer.digest} to {store.layout.layers}") from error
     progress.phase(layer.digest.short, "done")
+
+
+def check_blob(store: Store, layer: Descriptor, diff_id: Digest, progress: Progress) -> None:
+    """See that the blob in the store unpacks to `diff_id`, a layer that is there, unless that is known.
+
+    Raises `InvalidLayer` where it is another layer, and as `unpack_blob` does.
+    """
+    if store.layers.is_made_of(diff_id, layer.digest):
+        return
+    from layerstore.layer.codec import MAGIC_SIZE, decompressor, detect  # noqa: PLC0415 - rarely needed
+
+    found = hashlib.sha256()
+    try:
+        with store.blobs.fetch(layer) as blob:
+            prefix = blob.read(CHUNK)
+            while len(prefix) < MAGIC_SIZE and (more := blob.read(CHUNK)):
+                prefix += more
+            stream = decompressor(detect(prefix[:MAGIC_SIZE]))
+            progress.phase(layer.digest.short, "verifying", layer.size)
+            for chunk in chain((prefix,), iter(partial(blob.read, CHUNK), b"")):
+                for data in stream.decompress(chunk):
+                    found.update(data)
+                progress.advance(layer.digest.short, len(chunk))
+            stream.finish()
+    except OSError as error:
+        raise storage_error(error, f"read layer {layer.digest}") from error
+    _require(layer, Digest("sha256", found.hexdigest()), diff_id)
+    store.layers.note_made_of(diff_id, layer.digest)
+    progress.phase(layer.digest.short, "done")
+
+
+def _require(layer: Descriptor, found: Digest, diff_id: Digest) -> None:
+    if found != diff_id:
+        raise InvalidLayer(f"layer {layer.digest} has diff_id {found}, not {diff_id}")
 
 
 def _unpack(store: Store, layer: Descriptor, directory: str, progress: Progress) -> Digest:

@@ -24,6 +24,8 @@ _UNSEALED = "unsealed-"
 SEAL_AFTER = 60.0
 """Seconds after which the kernel has written a file back by itself (twice its 30), so that syncing it is cheap."""
 MAX_UNSEALED = 64 << 20
+_MADE_OF = "user.lstore.of."
+"""Prefix of the attributes of a layer's directory, one for each blob that unpacked to the layer."""
 
 _LISTED = CrashPoint("layers: listed as unsealed")
 _PUBLISHED = CrashPoint("layers: one layer published")
@@ -57,6 +59,25 @@ class Layers:
         """The diff_ids of all layers on disk, suspects too, sorted."""
         found = (parse_name(name) for name in os.listdir(self._layout.layers))
         return tuple(sorted(digest for digest in found if digest is not None))
+
+    def is_made_of(self, diff_id: Digest, blob: Digest) -> bool:
+        """Whether it is known that the blob unpacks to this layer: an image may claim it of any two."""
+        if blob == diff_id:
+            return True
+        try:
+            os.getxattr(self.path(diff_id), _MADE_OF + blob.encoded)
+        except OSError:
+            return False
+        return True
+
+    def note_made_of(self, diff_id: Digest, blob: Digest) -> None:
+        """Note that the blob, as the caller has seen, unpacks to this layer, which is there.
+
+        A note that is lost, or that the file system has no room for, costs no more than finding out again.
+        """
+        if blob != diff_id:
+            with suppress(OSError):
+                os.setxattr(self.path(diff_id), _MADE_OF + blob.encoded, b"")
 
     def suspects(self) -> frozenset[Digest]:
         """Layers that an earlier boot wrote and never sealed.

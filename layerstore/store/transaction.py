@@ -211,6 +211,8 @@ class Transaction:
     def _publish_layers(self, synced: Mapping[Digest, Identity]) -> None:
         """Layers come before the blobs they were made of: who finds the blob looks no more for work on it."""
         self._layers.publish(self.layers, synced)
+        for blob, diff_id in self.diff_ids.items():
+            self._layers.note_made_of(diff_id, blob)
         _LAYERS.reach()
 
     def _publish_leaves(self) -> None:
