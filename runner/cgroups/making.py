@@ -19,6 +19,8 @@ from runner.limits import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runner.cgroups.host import Host
 
 RECORD = "cgroup"
@@ -184,9 +186,9 @@ def _reached(place: str) -> Group:
     return Group(2, ((UNIFIED, place), *((controller, place) for controller in reached)))
 
 
-def _fill_cpuset(place: str, above: str) -> None:
+def _fill_cpuset(place: str, above: str, files: Iterable[str] = version1.CPUSET) -> None:
     """cpusets(7): a new group has no processor and no memory node, and so takes no process and has nothing to give."""
-    for file in ("cpuset.cpus", "cpuset.mems"):
+    for file in files:
         with Doing("set up the container's processors"):
             write(f"{place}/{file}", read(above, file))
 

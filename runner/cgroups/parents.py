@@ -13,7 +13,9 @@ import os
 from layerstore.errors import MissingFeature
 from layerstore.value import Value
 from runner.cgroups import delegation, systemd
+from runner.cgroups.group import read
 from runner.cgroups.host import Host, tops, within
+from runner.cgroups.version1 import CPUSET
 from runner.failure import Doing
 
 TYPE_CHECKING = False
@@ -37,7 +39,7 @@ class Parent(Value):
 
 
 def enclose1(
-    host: Host, parent: Parent, controllers: set[str], fill_cpuset: Callable[[str, str], None]
+    host: Host, parent: Parent, controllers: set[str], fill_cpuset: Callable[[str, str, list[str]], None]
 ) -> Host:
     """`host` of version 1 as it is in `parent`, made for the `controllers`; `fill_cpuset` a group from the one above.
 
@@ -51,9 +53,10 @@ def enclose1(
         place = starts[controller]
         for step in parent.steps:
             above, place = place, f"{place}/{step}"
-            is_new = _make(place)
-            if controller == "cpuset" and is_new:
-                fill_cpuset(place, above)
+            _make(place)
+            if controller == "cpuset":
+                # Others may have made it, and not filled it yet.
+                fill_cpuset(place, above, [file for file in CPUSET if not read(place, file).strip()])
         own.append((controller, place))
     return Host(1, tuple(own), host.unified)
 
@@ -82,16 +85,14 @@ def _refuse_systemd_s(top: str, parent: Parent) -> None:
         )
 
 
-def _make(place: str) -> bool:
-    """Whether it was not there before."""
+def _make(place: str) -> None:
     try:
         os.mkdir(place, 0o755)
     except FileExistsError:
-        return False
+        return
     except OSError as error:
         if error.errno in _NOT_OURS:
             reason = (error.strerror or "").lower()
             raise MissingFeature(f"cannot make the control group {place}: {reason}", hint=HINT) from error
         with Doing(f"make the control group {place}"):
             raise
-    return True

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Always made: accounting, freezing and killing need them.
 USUAL = ("memory", "cpu", "cpuacct", "cpuset", "freezer", "pids", "blkio")
+# What a group of the cpuset controller needs before it takes a process.
+CPUSET = ("cpuset.cpus", "cpuset.mems")
 
 
 def plan(limits: Limits, *, memory_swap_now: int | None = None) -> tuple[Write, ...]:

@@ -118,6 +118,34 @@ def test_the_parent_s_limit_holds_for_the_container(store: Path, parent: str) ->
     assert (Path(top) / parent / "pids.max").read_text() == "4\n"
 
 
+def test_a_parent_that_was_made_without_processors_gets_them_and_keeps_its_own(
+    store: Path, parent: str
+) -> None:
+    top = tops().get("cpuset")
+    if top is None:
+        pytest.skip("no hierarchy of version 1 with cpuset")
+    place = Path(top) / parent
+    place.mkdir()
+    show = "grep Cpus_allowed_list /proc/self/status"
+
+    empty = call(store, "run", "--rm", "--cgroup-parent", f"/{parent}", "busybox", "sh", "-c", show)
+    filled = (place / "cpuset.cpus").read_text()
+    (place / "cpuset.cpus").write_text("0")
+    kept = call(store, "run", "--rm", "--cgroup-parent", f"/{parent}", "busybox", "sh", "-c", show)
+
+    assert (empty.returncode, filled) == (0, (Path(top) / "cpuset.cpus").read_text())
+    assert kept.stdout.split() == ["Cpus_allowed_list:", "0"]
+
+
+def test_containers_that_start_at_once_may_make_one_parent(store: Path, parent: str) -> None:
+    words = command(store, "run", "--rm", "--cgroup-parent", f"/{parent}/inner", "busybox", "true")
+
+    under_way = [subprocess.Popen(words, stderr=subprocess.PIPE) for _ in range(8)]
+    ends = [(each.communicate(timeout=60)[1], each.returncode) for each in under_way]
+
+    assert ends == [(b"", 0)] * 8
+
+
 def test_two_containers_share_a_parent_and_each_takes_only_its_own(store: Path, parent: str) -> None:
     first, _ = running(store, "--cgroup-parent", f"/{parent}")
     second, pid = running(store, "--cgroup-parent", f"/{parent}")
