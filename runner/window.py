@@ -6,7 +6,9 @@ import fcntl
 import os
 import struct
 
-_TIOCSWINSZ = 0x5414  # asm-generic/ioctls.h; termios is loaded by those alone who have a terminal of their own
+_TIOCSWINSZ = (
+    0x5414  # asm-generic/ioctls.h; termios is loaded by those alone who have a terminal of their own
+)
 
 
 def resize(terminal: int, rows: int, columns: int) -> None:
