@@ -248,7 +248,11 @@ def _identifier(state: str) -> str:
 
 
 def clear_away(name: str, state: str) -> None:
-    """As `forget`, where the runtime may have been killed before it kept anything: its control groups go, too."""
+    """As `forget`, where the runtime may have been killed before it kept anything: its control groups go, too.
+
+    What is still on its way out ends first, since it might be at making more of them.
+    """
+    cgroups.remove(state)
     forget(name, state)
     cgroups.remove_called(_identifier(state))
 
