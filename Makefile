@@ -57,7 +57,8 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 		|| { echo "python3-venv is missing: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-
+	@# Python 3.12 brings none; 3.11's costs each start of an interpreter 0.5 ms.
+	@$(BIN)/python -m pip --quiet uninstall --yes setuptools 2>/dev/null
 $(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable .
 	@touch $@

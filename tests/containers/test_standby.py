@@ -19,7 +19,7 @@ linux.prctl(PR_SET_CHILD_SUBREAPER, 1)
 waiting = standby.{how}()
 standby._called_up.clear()
 del waiting
-print([os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(2)])
+print([os.waitstatus_to_exitcode(os.wait()[1]) for _ in range({processes})])
 try:
     os.wait()
 except ChildProcessError:
@@ -34,9 +34,11 @@ def _python(code: str) -> tuple[list[str], str]:
     return done.stdout.splitlines(), done.stderr
 
 
-@pytest.mark.parametrize("how", ["spawn", "call_up"])
-def test_a_monitor_that_nobody_takes_ends_in_good_order(how: str) -> None:
-    assert _python(_GIVEN_UP.format(how=how)) == (["[0, 0]", "nobody is left"], "")
+@pytest.mark.parametrize(("how", "processes"), [("spawn", 2), ("call_up", 1)])
+def test_a_monitor_that_nobody_takes_ends_in_good_order(how: str, processes: int) -> None:
+    given_up = _GIVEN_UP.format(how=how, processes=processes)
+
+    assert _python(given_up) == ([str([0] * processes), "nobody is left"], "")
 
 
 _TAKEN = """
@@ -59,7 +61,6 @@ kept = os.open("/dev/zero", os.O_RDONLY)
 os.set_inheritable(kept, True)
 linux.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
 standby.call_up()
-os.waitpid(standby._called_up[0]._pid, 0)
 (pid,) = open(f"/proc/self/task/{os.getpid()}/children").read().split()
 read = lambda name: open(f"/proc/{pid}/{name}", "rb").read().strip(b"\\0")
 while not read("cmdline").startswith(b"lstore: "):

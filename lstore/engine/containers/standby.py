@@ -31,11 +31,14 @@ _CHUNK = 64 << 10
 
 
 class Standby:
-    """One process that waits for its order, in a session of its own, with nothing of ours but this connection."""
+    """One process that waits for its order, in a session of its own, with nothing of ours but this connection.
 
-    def __init__(self, connection: _socket.socket, pid: int) -> None:
+    `starter` is the process to be waited for that started it, where that is not this one.
+    """
+
+    def __init__(self, connection: _socket.socket, starter: int | None = None) -> None:
         self._connection = connection
-        self._pid = pid
+        self._starter = starter
 
     def carry_out(self, order: bytes, descriptors: Sequence[int]) -> bytes:
         """Give it `order` with copies of `descriptors`; what it reports, b"" where it died."""
@@ -49,7 +52,8 @@ class Standby:
             report = b""
         finally:
             self._connection.close()
-            os.waitpid(self._pid, 0)
+            if self._starter is not None:
+                os.waitpid(self._starter, 0)
         return report
 
     def _receive(self) -> bytes:
@@ -65,14 +69,20 @@ _called_up: list[Standby] = []
 def call_up() -> None:
     """Start one that `take` will give: a copy of this process, which has no threads, and imported nothing heavy yet.
 
-    A copy is there at once; but it keeps the memory that this process has by now.
+    A copy is there at once; but it keeps the memory that this process has by now. It is our child, which nobody waits
+    for: a command ends soon. Were it a child's child, the scheduler would at times have it wait for 4 ms behind us.
     """
+    _import_common()
     ours, theirs = _pair()
-    pid = os.fork()
-    if pid == 0:
+    if os.fork() == 0:
         _stand_by(theirs)
     theirs.close()
-    _called_up.append(Standby(ours, pid))
+    _called_up.append(Standby(ours))
+
+
+def _import_common() -> None:
+    """Import what the launcher of a container and its monitor both need, once for both."""
+    from runner import events, home, loop, order, signals, window, wire  # noqa: F401
 
 
 def take() -> Standby:
@@ -97,8 +107,6 @@ def _stand_by(connection: _socket.socket) -> NoReturn:
     """Be a monitor, and have nothing of the process that this one is a copy of."""
     try:
         os.setsid()
-        if os.fork():
-            os._exit(0)  # so that nobody has to wait for the monitor
         if connection.fileno() != LAUNCHER_FD:
             os.dup2(connection.detach(), LAUNCHER_FD, inheritable=False)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
