@@ -38,10 +38,12 @@ _PARTS = {
         "RESOLVE_NO_MAGICLINKS",
         "RESOLVE_NO_SYMLINKS",
         "RESOLVE_NO_XDEV",
+        "SYNC_FILE_RANGE_WRITE",
         "close_range",
         "ficlone",
         "openat2",
         "renameat2",
+        "sync_file_range",
         "syncfs",
     ),
     "inotify": (

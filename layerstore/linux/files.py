@@ -1,4 +1,4 @@
-"""Files: opening inside a root, renaming without replacing, sharing extents, flushing one file system."""
+"""Files: opening inside a root, renaming without replacing, sharing extents, flushing a range or a file system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import struct
 
 from layerstore.linux.call import encoded, libc, numbered
-from layerstore.linux.foreign import c_char_p, c_int, c_size_t, c_uint
+from layerstore.linux.foreign import c_char_p, c_int, c_long, c_size_t, c_uint
 from layerstore.linux.ioctl import ioctl
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ RENAME_EXCHANGE = 0x2
 CLOSE_RANGE_CLOEXEC = 0x4
 LAST_FD = 0xFFFFFFFF
 
+SYNC_FILE_RANGE_WRITE = 0x2
+
 FICLONE = 0x40049409
 FS_IOC_GETFLAGS = 0x80086601
 FS_IOC_SETFLAGS = 0x40086602
@@ -40,6 +42,7 @@ _FLAGS = struct.Struct("i4x")
 _openat2 = numbered("openat2", 437, c_int, c_char_p, c_char_p, c_size_t)
 _renameat2 = libc("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
 _syncfs = libc("syncfs", c_int)
+_sync_file_range = libc("sync_file_range", c_int, c_long, c_long, c_uint)
 _close_range = numbered("close_range", 436, c_uint, c_uint, c_uint)
 
 
@@ -66,6 +69,11 @@ def syncfs(fd: int) -> None:
     Since Linux 5.8 a write error that was met since `fd` was opened is raised.
     """
     _syncfs(fd)
+
+
+def sync_file_range(fd: int, offset: int, nbytes: int, flags: int) -> None:
+    """sync_file_range(2): with SYNC_FILE_RANGE_WRITE, begin to write the range to the disk. Makes nothing durable."""
+    _sync_file_range(fd, offset, nbytes, flags)
 
 
 def ficlone(dest_fd: int, src_fd: int) -> None:

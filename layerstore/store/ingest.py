@@ -24,7 +24,9 @@ from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.publish import sync_descriptor
 from layerstore.disk.trees import remove_tree, set_aside
+from layerstore.disk.write_behind import WriteBehind
 from layerstore.errors import ContentMismatch, InvalidInput, LstoreError, NoSpace, StorageError
+from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
 from layerstore.oci.digest import Digest
 from layerstore.oci.document import dump, parse_object, text
@@ -154,10 +156,12 @@ class Workshop:
         with open(os.path.join(directory, BLOB), "a+b", buffering=0) as blob:
             sink = self.sinks(descriptor, _fresh_layer(directory))
             watched = _WatchedSink(sink)
+            behind = WriteBehind(blob.fileno(), is_read_again=not _is_compressed(descriptor))
             try:
-                self._fill(blob.fileno(), descriptor, opener, watched)
+                self._fill(blob.fileno(), descriptor, opener, watched, behind)
                 _BLOB_WRITTEN.reach()
                 diff_id = _synced_meanwhile(blob.fileno(), watched.finish)
+                behind.end()
             except BaseException as error:
                 watched.abort()
                 if isinstance(error, ContentMismatch):
@@ -168,7 +172,9 @@ class Workshop:
         _DONE.reach()
         return mark
 
-    def _fill(self, blob: int, wanted: Descriptor, opener: Opener, sink: "_WatchedSink") -> None:
+    def _fill(
+        self, blob: int, wanted: Descriptor, opener: Opener, sink: "_WatchedSink", behind: WriteBehind
+    ) -> None:
         key = wanted.digest.short
         if os.fstat(blob).st_size > wanted.size:
             os.ftruncate(blob, 0)
@@ -180,8 +186,14 @@ class Workshop:
             if reader.count > have:
                 _write_all(blob, chunk)
                 _BLOB_STARTED.reach()
+                behind.advance(reader.count)
             sink.write(chunk)
             self.progress.advance(key, len(chunk))
+
+
+def _is_compressed(descriptor: Descriptor) -> bool:
+    """Whether it says so: what is compressed is unpacked on its way in, and its own bytes are read again by few."""
+    return mediatype.layer_compression(descriptor.media_type) in ("gzip", "zstd")
 
 
 def _synced_meanwhile(blob: int, finish: Callable[[], T]) -> T:

@@ -130,3 +130,13 @@ def test_lookups_stay_inside_while_directories_move(tree: Path) -> None:
         mover.join()
 
     assert found == {"inside"}
+
+
+def test_sync_file_range_takes_a_range_and_names_itself_when_it_fails(tmp_path: Path) -> None:
+    with open(tmp_path / "file", "wb", buffering=0) as file:
+        file.write(bytes(1 << 20))
+
+        linux.sync_file_range(file.fileno(), 1 << 12, 1 << 19, linux.SYNC_FILE_RANGE_WRITE)
+
+    with pytest.raises(OSError, match="sync_file_range: Bad file descriptor"):
+        linux.sync_file_range(-1, 0, 1, linux.SYNC_FILE_RANGE_WRITE)
