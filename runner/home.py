@@ -24,7 +24,7 @@ import os
 import time
 
 from layerstore.disk import locks
-from layerstore.disk.publish import remove_file, write_file, write_passing_file
+from layerstore.disk.publish import publish_file, remove_file, stage_bytes, write_file, write_passing_file
 from layerstore.errors import Conflict, NoSpace, NotFound, StoreDamaged, storage_error
 from runner import record
 from runner.confinement import Confinement, Device, ResourceLimit, Sharing
@@ -173,6 +173,23 @@ class Home:
     def write_state(self, state: ContainerState, *, is_durable: bool = True) -> None:
         """Durable, unless that is not asked for. The caller is the monitor, or holds the lock while there is none."""
         self._write("state", record.dump(state), is_durable=is_durable)
+
+    def stage_state(self, state: ContainerState, *, is_durable: bool = True) -> str:
+        """Half of `write_state`: `state` is on the disk, as the file that comes back, and nobody sees it yet.
+
+        It is for `publish_state`, or to be removed. Raises `StorageError`.
+        """
+        try:
+            return stage_bytes(self.file("state"), record.dump(state), mode=0o600, is_durable=is_durable)
+        except OSError as error:
+            raise storage_error(error, f"write {self.file('state')}") from error
+
+    def publish_state(self, staged: str, *, is_durable: bool = True) -> None:
+        """The other half. Raises `StorageError`."""
+        try:
+            publish_file(staged, self.file("state"), is_durable=is_durable)
+        except OSError as error:
+            raise storage_error(error, f"write {self.file('state')}") from error
 
     def write_end(self, state: ContainerState, *, written: ContainerState, is_durable: bool = True) -> None:
         """As `write_state` for one that has ended; on a full disk as much of it as needs no room.

@@ -89,8 +89,15 @@ def run(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> int:
             cgroups.remove(around.state_dir)
 
 
-def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[int, int]:
+def start(
+    stack: MountStack,
+    spec: ProcessSpec,
+    around: Surroundings,
+    begun: Callable[[int], None] = lambda _pid: None,
+) -> tuple[int, int]:
     """Start `spec` on `stack`: the process id and the pidfd of the first process, a child of this one.
+
+    `begun` is called with its id while it sets itself up; what it raises ends the process.
 
     As root without a user namespace, else in one. To be called in the main thread of a process without
     others (clone(2)), with 0, 1 and 2 open. When the calling thread dies, so does the container. The caller
@@ -102,7 +109,7 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
     if spec.runtime:
         from runner import oci_runtime
 
-        return oci_runtime.start(stack, spec, around)
+        return oci_runtime.start(stack, spec, around, begun)
     if around.network not in NETWORKS and not around.network.startswith(CONTAINER):
         raise UsageError(f"cannot join network {around.network!r}: it must be one of {', '.join(NETWORKS)}")
     others = sharing.find(spec, around.network, os.path.dirname(around.state_dir))
@@ -119,7 +126,7 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
             _be_first_process(container, channel)
         channel.keep_launcher_side()
         try:
-            _see_through(pid, pidfd, id_map, channel)
+            _see_through(pid, pidfd, id_map, channel, begun)
         except BaseException:
             os.close(pidfd)
             raise
@@ -169,12 +176,15 @@ def _make_places(state_dir: str) -> tuple[str, str]:
     return places
 
 
-def _see_through(pid: int, pidfd: int, id_map: IdMap | None, channel: Channel) -> None:
+def _see_through(
+    pid: int, pidfd: int, id_map: IdMap | None, channel: Channel, begun: Callable[[int], None]
+) -> None:
     """See the first process through its start, up to its exec."""
     try:
         if id_map is not None:
             namespaces.map_ids(pid, id_map)
         channel.let_go()
+        begun(pid)
         report = channel.read_report()
     except BaseException:
         linux.pidfd_send_signal(pidfd, signals.SIGKILL)

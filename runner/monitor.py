@@ -89,6 +89,7 @@ class Monitor:
         self._order = wanted
         self._config = wanted.config
         self._attach = attach
+        self._is_durable = not wanted.config.is_removed_at_end
         self._home = Home(wanted.containers, wanted.config.id)
         self._lock = locks.open_lock(self._home.file("monitor"))
         self._lock.exclusive()
@@ -102,6 +103,7 @@ class Monitor:
         self._checks: Checks | None = None
         self._state = self._written = wanted.state
         self._pid = self._pidfd = -1
+        self._staged = ""
         self._began = 0.0
         self._wait = 0.0
         self._is_interrupted = False
@@ -143,15 +145,31 @@ class Monitor:
     def _launch(self) -> None:
         around = Surroundings(self._home.path, self._attach, self._config.network, self._stdio())
         try:
-            self._pid, self._pidfd = launch.start(self._order.stack, self._config.spec, around)
+            self._pid, self._pidfd = launch.start(
+                self._order.stack, self._config.spec, around, self._stage_state
+            )
             self._streams.begin()
             if self._order.rows:
                 self._streams.resize(self._order.rows, self._order.columns)
         except BaseException:
             self._streams.finish()
+            if self._staged:
+                remove_file(self._staged)
             raise
-        first = self._first_process()
         self._began = time.monotonic()
+        try:
+            self._home.publish_state(self._staged, is_durable=self._is_durable)
+        except LstoreError:
+            self._abandon()
+            raise
+        self._staged, self._written = "", self._state
+        events.record(self._order.containers, "start", self._config)
+        self._loop.watch(self._pidfd, READABLE, self._on_end)
+        if self._config.health is not None:
+            self._begin_checks()
+
+    def _stage_state(self, first: int) -> None:
+        """Have on the disk that process `first` runs, before it runs the program: nobody is to join it sooner."""
         self._state = self._state.but(
             status="running",
             pid=first,
@@ -164,15 +182,7 @@ class Monitor:
             is_oom_killed=False,
             health="starting" if self._config.health else "",
         )
-        try:
-            self._write_durably()
-        except LstoreError:
-            self._abandon()
-            raise
-        events.record(self._order.containers, "start", self._config)
-        self._loop.watch(self._pidfd, READABLE, self._on_end)
-        if self._config.health is not None:
-            self._begin_checks()
+        self._staged = self._home.stage_state(self._state, is_durable=self._is_durable)
 
     def _abandon(self) -> None:
         """End a run of which nobody could know."""
@@ -189,14 +199,6 @@ class Monitor:
         if self._checks is None:
             self._checks = Checks(self._loop, self._config, self._on_health)
         self._checks.begin(self._state)
-
-    def _first_process(self) -> int:
-        """Our child, but where that is another runtime, which alone knows the process that it started."""
-        if not self._config.spec.runtime:
-            return self._pid
-        from runner import oci_runtime
-
-        return oci_runtime.first_process(self._home.path, self._pid, self._pidfd)
 
     def _stdio(self) -> Stdio:
         if self._config.has_terminal:
@@ -259,8 +261,7 @@ class Monitor:
             self._write_state()
             return
         try:
-            is_durable = not self._config.is_removed_at_end
-            self._home.write_end(self._state, written=self._written, is_durable=is_durable)
+            self._home.write_end(self._state, written=self._written, is_durable=self._is_durable)
         except LstoreError:
             return  # whoever looks next sees that there is no monitor any more
 
@@ -273,7 +274,7 @@ class Monitor:
 
     def _write_durably(self) -> None:
         """Raises `StorageError`."""
-        self._home.write_state(self._state, is_durable=not self._config.is_removed_at_end)
+        self._home.write_state(self._state, is_durable=self._is_durable)
         self._written = self._state
         self._loop.disarm("state")
 

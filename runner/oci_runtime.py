@@ -36,6 +36,8 @@ from runner.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from layerstore.mount import MountStack
 
 RUNTIMES = ("crun", "runc")
@@ -70,8 +72,12 @@ def find(name: str) -> str:
     raise MissingFeature(message, hint="apt-get install crun")
 
 
-def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[int, int]:
+def start(
+    stack: MountStack, spec: ProcessSpec, around: Surroundings, begun: Callable[[int], None]
+) -> tuple[int, int]:
     """As `runner.launch.start`: process id and pidfd, here of the runtime, once the container's process runs.
+
+    `begun` is called with the id of the container's own first process, which the runtime alone knows.
 
     Needs root. Neither runtime tells of a program of a format that the kernel refuses: that ends with 1.
     Raises `MissingFeature`, `LaunchError`.
@@ -92,7 +98,14 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
         channel.keep_launcher_side()
         channel.let_go()
         _check(channel.read_report(), pid, pidfd)
-        _see_started(spec, around.state_dir, pid, pidfd)
+        first = _see_started(spec, around.state_dir, pid, pidfd)
+        try:
+            begun(first)
+        except BaseException:
+            linux.pidfd_send_signal(pidfd, signals.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(pidfd)
+            raise
         return pid, pidfd
     except BaseException:
         cgroups.remove(around.state_dir)
@@ -101,7 +114,7 @@ def start(stack: MountStack, spec: ProcessSpec, around: Surroundings) -> tuple[i
         channel.close()
 
 
-def first_process(state_dir: str, runtime: int, pidfd: int) -> int:
+def _first_process(state_dir: str, runtime: int, pidfd: int) -> int:
     """The id of the container's first process, waited for; of the `runtime` where that ended without starting one."""
     with Watch(state_dir, pidfd) as watch:
         while (pid := _first(state_dir)) is None and not select.select([pidfd], [], [], 0)[0]:
@@ -133,10 +146,11 @@ def _check(report: bytes, pid: int, pidfd: int) -> None:
         raise from_report(report)
 
 
-def _see_started(spec: ProcessSpec, state_dir: str, pid: int, pidfd: int) -> None:
-    """Wait until the container's first process runs. Raises `LaunchError` where the runtime ends without that."""
-    if first_process(state_dir, pid, pidfd) != pid:
-        return
+def _see_started(spec: ProcessSpec, state_dir: str, pid: int, pidfd: int) -> int:
+    """Wait for the container's first process: its id. Raises `LaunchError` where the runtime ends without one."""
+    first = _first_process(state_dir, pid, pidfd)
+    if first != pid:
+        return first
     os.waitpid(pid, 0)
     os.close(pidfd)
     forget(spec.runtime, state_dir)

@@ -58,12 +58,8 @@ def temporary_name(directory: str, name: str) -> str:
     return os.path.join(directory, f"{TEMPORARY_PREFIX}{name}.{os.urandom(4).hex()}")
 
 
-def stage_bytes(path: str, data: bytes, *, mode: int = 0o644) -> str:
-    """Write `data` durably under the returned temporary name beside `path`; nothing is visible yet."""
-    return _stage(path, data, mode, is_durable=True)
-
-
-def _stage(path: str, data: bytes, mode: int, *, is_durable: bool) -> str:
+def stage_bytes(path: str, data: bytes, *, mode: int = 0o644, is_durable: bool = True) -> str:
+    """Write `data` under the returned temporary name beside `path`; nothing is visible until `publish_file`."""
     directory, name = os.path.split(path)
     temporary = temporary_name(directory, name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -82,13 +78,19 @@ def _stage(path: str, data: bytes, mode: int, *, is_durable: bool) -> str:
     return temporary
 
 
+def publish_file(temporary: str, path: str, *, is_durable: bool = True) -> None:
+    """Let `path` be what `stage_bytes` wrote as `temporary`."""
+    _put_in_place(temporary, path)
+    if is_durable:
+        _RENAMED.reach()
+        sync_directory(os.path.dirname(path))
+
+
 def write_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
     """Let `path` hold exactly `data`, durably, and never anything between the old bytes and the new."""
     temporary = stage_bytes(path, data, mode=mode)
     _WRITTEN.reach()
-    _put_in_place(temporary, path)
-    _RENAMED.reach()
-    sync_directory(os.path.dirname(path))
+    publish_file(temporary, path)
 
 
 def write_passing_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
@@ -96,7 +98,7 @@ def write_passing_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
 
     For what is of no use after that.
     """
-    _put_in_place(_stage(path, data, mode, is_durable=False), path)
+    publish_file(stage_bytes(path, data, mode=mode, is_durable=False), path, is_durable=False)
 
 
 def _put_in_place(temporary: str, path: str) -> None:

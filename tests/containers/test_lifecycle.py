@@ -515,3 +515,10 @@ def test_top_shows_no_process_of_the_host_s_to_a_container_that_does(lstore: Lst
     lines = lstore("top", "box", "-eo", "pid,args").splitlines()[1:]
 
     assert sorted(line.split(None, 1)[1] for line in lines) == ["sleep 12345", "sleep 54321"]
+
+
+def test_a_start_that_failed_leaves_nothing_of_the_state_it_would_have_had(lstore: Lstore) -> None:
+    assert lstore.call("run", "--name", "lost", "busybox", "nowhere").returncode == 127
+
+    assert lstore("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", "lost") == "created 127"
+    assert [name for name in os.listdir(lstore.home("lost")) if name.startswith(".tmp-")] == []

@@ -362,7 +362,7 @@ def test_attaching_without_sig_proxy_keeps_signals_to_the_client(lstore: Lstore)
 
 
 def test_attaching_passes_signals_on_and_without_input_types_nothing(lstore: Lstore) -> None:
-    script = "trap 'echo term; exit 5' TERM; while :; do read -t 0.1 line && echo got $line || echo; done"
+    script = "trap 'echo term; exit 5' TERM; while :; do read -t 1 line && echo got $line || echo; done"
     lstore.detached("-i", "--name", "heard", "busybox", "sh", "-c", script)
 
     with lstore.under_way("attach", "--no-stdin", "heard") as silent:

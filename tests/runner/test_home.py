@@ -7,7 +7,7 @@ import pytest
 
 from layerstore.disk import locks, publish
 from layerstore.errors import NotFound
-from runner.container import ContainerConfig, ContainerState
+from runner.container import CREATING, ContainerConfig, ContainerState
 from runner.home import Home
 from runner.spec import ProcessSpec
 
@@ -66,6 +66,19 @@ def test_only_what_is_removed_at_its_end_does_not_wait_for_the_disk(
     home.write_config(lasting)
     home.write_state(ContainerState())
     assert synced == [home.path, home.path]
+
+
+def test_a_state_that_is_on_the_disk_is_not_seen_until_it_is_published(tmp_path: Path) -> None:
+    home = Home(str(tmp_path), "f" * 64)
+    home.make().close()
+    running = ContainerState("running", pid=1)
+
+    staged = home.stage_state(running)
+    assert home.state() == CREATING
+
+    home.publish_state(staged)
+    assert home.state() == running
+    assert not Path(staged).exists()
 
 
 def test_a_lock_of_what_is_gone_is_refused(tmp_path: Path) -> None:
