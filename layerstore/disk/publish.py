@@ -80,7 +80,11 @@ def stage_bytes(path: str, data: bytes, *, mode: int = 0o644, is_durable: bool =
 
 def publish_file(temporary: str, path: str, *, is_durable: bool = True) -> None:
     """Let `path` be what `stage_bytes` wrote as `temporary`."""
-    _put_in_place(temporary, path)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
     if is_durable:
         _RENAMED.reach()
         sync_directory(os.path.dirname(path))
@@ -99,14 +103,6 @@ def write_passing_file(path: str, data: bytes, *, mode: int = 0o644) -> None:
     For what is of no use after that.
     """
     publish_file(stage_bytes(path, data, mode=mode, is_durable=False), path, is_durable=False)
-
-
-def _put_in_place(temporary: str, path: str) -> None:
-    try:
-        os.rename(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
 
 
 def make_directories(path: str, *, mode: int = 0o755) -> None:
