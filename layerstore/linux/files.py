@@ -1,4 +1,4 @@
-"""Files: opening inside a root, renaming without replacing, sharing extents, flushing a range or a file system."""
+"""Files: opening inside a root, inode flags, flushing a range or a file system."""
 
 from __future__ import annotations
 
@@ -14,21 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from layerstore.linux.call import Path
 
-RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
-
-RENAME_NOREPLACE = 0x1
-RENAME_EXCHANGE = 0x2
 
 CLOSE_RANGE_CLOEXEC = 0x4
 LAST_FD = 0xFFFFFFFF
 
 SYNC_FILE_RANGE_WRITE = 0x2
 
-FICLONE = 0x40049409
 FS_IOC_GETFLAGS = 0x80086601
 FS_IOC_SETFLAGS = 0x40086602
 FS_TOPDIR_FL = 0x00020000
@@ -40,7 +35,6 @@ _RACE_RETRIES = 128
 _FLAGS = struct.Struct("i4x")
 
 _openat2 = numbered("openat2", 437, c_int, c_char_p, c_char_p, c_size_t)
-_renameat2 = libc("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
 _syncfs = libc("syncfs", c_int)
 _sync_file_range = libc("sync_file_range", c_int, c_long, c_long, c_uint)
 _close_range = numbered("close_range", 436, c_uint, c_uint, c_uint)
@@ -58,11 +52,6 @@ def openat2(dirfd: int, pathname: Path, flags: int, *, mode: int = 0, resolve: i
     raise OSError(errno.EAGAIN, "openat2: renames keep racing with this lookup", pathname)
 
 
-def renameat2(olddirfd: int, oldpath: Path, newdirfd: int, newpath: Path, flags: int) -> None:
-    """renameat2(2), with RENAME_NOREPLACE or RENAME_EXCHANGE."""
-    _renameat2(olddirfd, encoded(oldpath), newdirfd, encoded(newpath), flags, path=newpath)
-
-
 def syncfs(fd: int) -> None:
     """syncfs(2): everything of the file system that `fd` is on is durable on return.
 
@@ -74,11 +63,6 @@ def syncfs(fd: int) -> None:
 def sync_file_range(fd: int, offset: int, nbytes: int, flags: int) -> None:
     """sync_file_range(2): with SYNC_FILE_RANGE_WRITE, begin to write the range to the disk. Makes nothing durable."""
     _sync_file_range(fd, offset, nbytes, flags)
-
-
-def ficlone(dest_fd: int, src_fd: int) -> None:
-    """ioctl_ficlonerange(2) FICLONE: `dest_fd` shares the content of `src_fd`, where the file system can."""
-    ioctl(dest_fd, "FICLONE", FICLONE, src_fd)
 
 
 def fs_ioc_getflags(fd: int) -> int:

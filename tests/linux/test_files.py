@@ -65,29 +65,6 @@ def test_descriptors_do_not_survive_exec(tree: Path) -> None:
     assert not inheritable
 
 
-def test_noreplace_keeps_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("a")
-    (tmp_path / "b").write_text("b")
-
-    with pytest.raises(FileExistsError, match="renameat2"):
-        linux.renameat2(
-            linux.AT_FDCWD, str(tmp_path / "a"), linux.AT_FDCWD, str(tmp_path / "b"), linux.RENAME_NOREPLACE
-        )
-
-    assert (tmp_path / "b").read_text() == "b"
-
-
-def test_exchange_swaps(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("a")
-    (tmp_path / "b").write_text("b")
-
-    linux.renameat2(
-        linux.AT_FDCWD, str(tmp_path / "a"), linux.AT_FDCWD, str(tmp_path / "b"), linux.RENAME_EXCHANGE
-    )
-
-    assert (tmp_path / "a").read_text() == "b"
-
-
 def test_syncfs_takes_any_descriptor_and_names_itself_when_it_fails(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
 
