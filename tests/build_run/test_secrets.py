@@ -70,7 +70,8 @@ def test_a_step_that_is_killed_leaves_none_behind(lonely_builder: Builder, tmp_p
         process.kill()
 
     assert during == found_in(lonely_builder.root) == []
-    lonely_builder.build(lonely_builder.context("FROM busybox\nRUN true"))  # which removes the step's control group
+    sweeping = lonely_builder.context("FROM busybox\nRUN true")
+    lonely_builder.build(sweeping)  # which removes the step's control group
 
 
 def test_another_secret_is_the_same_step(builder: Builder, tmp_path: Path) -> None:
