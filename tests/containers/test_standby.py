@@ -55,6 +55,14 @@ def test_the_one_that_was_called_up_is_taken_once() -> None:
 
 _COPY = """
 import os, sys, time
+def opened(pid):
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0])
+        except FileNotFoundError:
+            found.append("pyc")  # closed meanwhile
+    return sorted(found)
 from layerstore import linux
 from lstore.engine.containers import standby
 kept = os.open("/dev/zero", os.O_RDONLY)
@@ -66,7 +74,9 @@ read = lambda name: open(f"/proc/{pid}/{name}", "rb").read().strip(b"\\0")
 while not read("cmdline").startswith(b"lstore: "):
     time.sleep(0.001)
 print(read("cmdline").decode(), read("environ"), os.getsid(int(pid)) != os.getsid(0))
-print(*sorted(os.readlink(f"/proc/{pid}/fd/{fd}").partition(":")[0] for fd in os.listdir(f"/proc/{pid}/fd")))
+while open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "S" or "pyc" in str(opened(pid)):
+    time.sleep(0.001)  # until it has imported all, and waits
+print(*opened(pid))
 """
 
 
