@@ -40,6 +40,8 @@ _32_BITS = 0xFFFFFFFF
 
 _caches: list[str] = []
 """The directories of ``.pyc`` files that the file in use was made of."""
+_mapped: list[mmap.mmap] = []
+"""The file in use."""
 
 
 class _Loader(SourceFileLoader):
@@ -94,14 +96,22 @@ def use() -> None:
     _caches.extend(caches)
 
 
+def give_back() -> None:
+    """Have no page of the file in memory, for a process that goes on and imports no more, or hardly: madvise(2)."""
+    for each in _mapped:
+        each.madvise(mmap.MADV_DONTNEED)
+
+
 def _content() -> memoryview:
     fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        content = memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_READ))
+        mapped = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
     finally:
         os.close(fd)
+    content = memoryview(mapped)
     if content[: len(_MAGIC)] != _MAGIC or content[-len(_MAGIC) :] != _MAGIC:
         raise ValueError(_PATH)
+    _mapped.append(mapped)
     return content
 
 

@@ -53,10 +53,12 @@ def main(
     launcher: Launcher,
     attach: Callable[[MountStack, str], None],
     remover: Callable[[], Callable[[Order], None]],
+    settled: Callable[[], None],
 ) -> NoReturn:
     """Become the monitor that the order of `launcher` asks for; never returns. Ends where there is none.
 
-    `attach` mounts a root filesystem; `remover`, called while the container runs, gives what removes all of it.
+    `attach` mounts a root filesystem; `remover`, called while the container runs, gives what removes all of it;
+    `settled` is called when nothing is left to do but to wait.
     """
     linux.load_all()  # before there is anything to do
     received = launcher.receive()
@@ -75,6 +77,7 @@ def main(
     launcher.report(STARTED)
     os.close(lock)
     remove = remover() if wanted.config.is_removed_at_end else None
+    settled()
     monitor.attend()
     if remove is not None:
         remove(wanted)

@@ -121,3 +121,25 @@ def test_where_nothing_can_be_written_the_command_works(tree: Path) -> None:
     before = _version(tree)
     assert _version(tree) == before
     assert not list(_file(tree).parent.glob(".tmp*"))
+
+
+_RESIDENT = """
+import re
+from lstore import bytecode
+bytecode.use()
+import runner.monitor
+def resident():
+    areas = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", open("/proc/self/smaps").read())
+    return sum(int(re.search(r"Rss: +(\\d+)", area)[1]) for area in areas if "/modules." in area)
+before = resident()
+bytecode.give_back()
+print(before > 0, resident())
+import runner.bundle
+print(type(runner.bundle.__loader__).__name__)
+"""
+
+
+def test_a_file_that_was_given_back_takes_no_memory_and_is_read_all_the_same(tree: Path) -> None:
+    _version(tree)
+
+    assert _python(tree, "-c", _RESIDENT).split() == ["True", "0", "_Loader"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from layerstore.snapshot import overlay
+from lstore import bytecode
 from lstore.engine.containers.standby import LAUNCHER_FD
 from runner import monitor
 from runner.order import Launcher
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Never returns."""
-    monitor.main(Launcher(LAUNCHER_FD), overlay.attach, _remover)
+    monitor.main(Launcher(LAUNCHER_FD), overlay.attach, _remover, bytecode.give_back)
 
 
 def _remover() -> Callable[[Order], None]:
