@@ -12,6 +12,7 @@ import struct
 from typing import Final
 
 from layerstore.disk.locks import FileLock
+from layerstore.disk.write_behind import DropBehind
 from layerstore.errors import LstoreError
 from layerstore.layer.layer_index import write_layer_index
 from layerstore.layer.source import read_at
@@ -32,11 +33,15 @@ class WriterGone(Exception):
 
 
 class GrowingTar:
-    """A `Source` over a tar that another process appends to, and tells of through `progress`."""
+    """A `Source` over a tar that another process appends to, and tells of through `progress`.
+
+    It is read once, from its start to its end, and what was read leaves the page cache.
+    """
 
     def __init__(self, fd: int, progress: int) -> None:
         self._fd = fd
         self._progress = progress
+        self._drop = DropBehind(fd)
         self._available = 0
         self._ahead = b""
         self._ahead_at = 0
@@ -54,6 +59,7 @@ class GrowingTar:
         ready = max(0, self._available - offset)
         self._ahead = read_at(self._fd, offset, min(max(size, _AHEAD), ready))
         self._ahead_at = offset
+        self._drop.advance(min(offset, self._available))
         return self._ahead[:size]
 
     def length(self) -> int:
@@ -62,8 +68,9 @@ class GrowingTar:
         return self._available
 
     def identity(self) -> bytes:
-        """The uuid that came with the end of the tar."""
+        """The uuid that came with the end of the tar, to which it was read."""
         self.length()
+        self._drop.end()
         return self._uuid
 
     def _hear(self) -> None:

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from layerstore.dataclass import dataclass
+from layerstore.disk.write_behind import WriteBehind
 from layerstore.errors import storage_error
 from layerstore.layer.changes import Facts
 from layerstore.layer.files import INDEX, TAR
@@ -49,6 +50,7 @@ class TarWriter:
         except OSError as error:
             self._close()
             raise storage_error(error, f"write a layer to {directory}") from error
+        self._behind = WriteBehind(self._files[0])
 
     def share(self, blob: PlainBlob) -> None:
         """Let the tar, empty so far, be another name of `blob`: the same bytes are not written and hashed twice.
@@ -74,6 +76,8 @@ class TarWriter:
                 self._digest.update(data)
                 _write(self._files[0], data)
             self.size += len(data)
+        if self._shared is None:
+            self._behind.advance(self.size)
         if self._indexer is not None:
             self._indexer.advance(self.size)
 

@@ -24,7 +24,7 @@ from layerstore.disk.faults import CrashPoint
 from layerstore.disk.locks import FileLock, open_lock
 from layerstore.disk.publish import sync_descriptor
 from layerstore.disk.trees import remove_tree, set_aside
-from layerstore.disk.write_behind import WriteBehind
+from layerstore.disk.write_behind import DropBehind, WriteBehind
 from layerstore.errors import ContentMismatch, InvalidInput, LstoreError, NoSpace, StorageError
 from layerstore.oci import mediatype
 from layerstore.oci.descriptor import Descriptor
@@ -156,12 +156,14 @@ class Workshop:
         with open(os.path.join(directory, BLOB), "a+b", buffering=0) as blob:
             sink = self.sinks(descriptor, _fresh_layer(directory))
             watched = _WatchedSink(sink)
-            behind = WriteBehind(blob.fileno(), is_read_again=not _is_compressed(descriptor))
+            # What is not compressed is the layer's tar as well: its indexer is the last to read it.
+            drop = DropBehind(blob.fileno()) if _is_compressed(descriptor) else None
             try:
-                self._fill(blob.fileno(), descriptor, opener, watched, behind)
+                self._fill(blob.fileno(), descriptor, opener, watched, drop)
                 _BLOB_WRITTEN.reach()
                 diff_id = _synced_meanwhile(blob.fileno(), watched.finish)
-                behind.end()
+                if drop is not None:
+                    drop.end()
             except BaseException as error:
                 watched.abort()
                 if isinstance(error, ContentMismatch):
@@ -173,13 +175,14 @@ class Workshop:
         return mark
 
     def _fill(
-        self, blob: int, wanted: Descriptor, opener: Opener, sink: "_WatchedSink", behind: WriteBehind
+        self, blob: int, wanted: Descriptor, opener: Opener, sink: "_WatchedSink", drop: DropBehind | None
     ) -> None:
         key = wanted.digest.short
         if os.fstat(blob).st_size > wanted.size:
             os.ftruncate(blob, 0)
         have = os.fstat(blob).st_size
         self.progress.phase(key, "resuming" if have else "downloading", wanted.size)
+        behind = WriteBehind(blob)
         reader = VerifyingReader(_Continuation(blob, have, opener, wanted.size), wanted)
         for chunk in iter(partial(reader.read, CHUNK), b""):
             self.cancellation.check()
@@ -187,6 +190,8 @@ class Workshop:
                 _write_all(blob, chunk)
                 _BLOB_STARTED.reach()
                 behind.advance(reader.count)
+                if drop is not None:
+                    drop.advance(reader.count)
             sink.write(chunk)
             self.progress.advance(key, len(chunk))
 

@@ -1,16 +1,15 @@
-"""Writing behind a growing file: what is on the disk leaves the page cache, unless it is read again."""
+"""Writing behind a growing file, and giving back what was read of it."""
 
-import ctypes
-import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from layerstore.disk.write_behind import STEP, WriteBehind
+from fixtures.page_cache import cached_bytes
+from layerstore.disk.write_behind import LAG, STEP, DropBehind, WriteBehind
 
-_SIZE = 4 * STEP
+_SIZE = LAG + 4 * STEP
 _CHUNK = STEP // 4
 
 
@@ -21,51 +20,64 @@ def file(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def cached_bytes(fd: int) -> int:
-    """How much of the file is in the page cache: mincore(2)."""
-    size = os.fstat(fd).st_size
-    pages = -(-size // mmap.PAGESIZE)
-    seen = (ctypes.c_ubyte * pages)()
-    with mmap.mmap(fd, size, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
-        start = ctypes.c_char.from_buffer(mapped)
-        result = ctypes.CDLL(None).mincore(ctypes.byref(start), ctypes.c_size_t(size), seen)
-        del start
-    assert result == 0
-    return sum(page & 1 for page in seen) * mmap.PAGESIZE
-
-
-def grow(fd: int, behind: WriteBehind) -> None:
-    for size in range(_CHUNK, _SIZE + 1, _CHUNK):
+def grow(fd: int, size: int) -> None:
+    behind = WriteBehind(fd)
+    for reached in range(_CHUNK, size + 1, _CHUNK):
         os.write(fd, os.urandom(_CHUNK))
-        behind.advance(size)
+        behind.advance(reached)
     os.fdatasync(fd)
-    behind.end()
 
 
-@pytest.mark.parametrize("is_read_again", [True, False])
-def test_what_nobody_reads_again_leaves_the_page_cache(file: int, is_read_again: bool) -> None:
-    grow(file, WriteBehind(file, is_read_again=is_read_again))
+def test_what_is_passed_leaves_the_page_cache(file: int) -> None:
+    grow(file, _SIZE)
+    drop = DropBehind(file)
 
-    assert cached_bytes(file) == (_SIZE if is_read_again else 0)
+    for position in range(0, _SIZE // 2 + 1, _CHUNK):
+        drop.advance(position)
+
+    assert cached_bytes(file) == _SIZE // 2
+
+
+def test_at_the_end_all_of_it_leaves(file: int) -> None:
+    grow(file, _SIZE)
+    drop = DropBehind(file)
+
+    drop.advance(_SIZE)
+    drop.end()
+
+    assert cached_bytes(file) == 0
+
+
+def test_a_page_that_was_not_on_the_disk_in_time_is_given_back_later(file: int) -> None:
+    os.write(file, os.urandom(STEP))
+    drop = DropBehind(file)
+    drop.advance(STEP)
+    assert cached_bytes(file) == STEP
+
+    os.fdatasync(file)
+    os.write(file, os.urandom(STEP))
+    drop.advance(2 * STEP)
+
+    assert cached_bytes(file) == STEP
 
 
 def test_a_small_file_stays_as_it_is(file: int) -> None:
-    behind = WriteBehind(file, is_read_again=False)
-    os.write(file, bytes(_CHUNK))
+    grow(file, _CHUNK)
+    drop = DropBehind(file)
 
-    behind.advance(_CHUNK)
-    os.fdatasync(file)
-    behind.end()
+    drop.advance(_CHUNK)
+    drop.end()
 
     assert cached_bytes(file) == _CHUNK
 
 
-def test_a_file_that_the_kernel_cannot_write_behind_is_let_be() -> None:
+def test_a_file_that_has_no_pages_is_let_be() -> None:
     reader, writer = os.pipe()
-    behind = WriteBehind(writer, is_read_again=False)
+    behind, drop = WriteBehind(writer), DropBehind(writer)
 
     behind.advance(_SIZE)
-    behind.end()
+    drop.advance(_SIZE)
+    drop.end()
 
     os.close(reader)
     os.close(writer)

@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.images.entries import Entry, directory, file, make_tar
 from fixtures.observed import observe_index
+from fixtures.page_cache import cached_bytes
 from fixtures.raw_tar import END, RawHeader
 from layerstore.errors import (
     InvalidLayer,
@@ -23,9 +24,11 @@ from layerstore.errors import (
 )
 from layerstore.layer.codec import compressor
 from layerstore.layer.indexer import _TURNS
+from layerstore.layer.indexer_main import PROGRESS, GrowingTar
 from layerstore.layer.ingest import HELPED, LARGE, LayerFacts, LayerWriter
 from layerstore.layer.layer_index import MANY
 from layerstore.layer.merge import layer_facts
+from layerstore.layer.tar import read_entries
 from layerstore.layer.tar_writer import PlainBlob, index_tar
 from layerstore.oci.digest import Digest
 from layerstore.oci.mediatype import Compression
@@ -319,3 +322,22 @@ def test_a_directory_that_is_taken_or_missing_is_a_storage_error(tmp_path: Path)
     for target in (tmp_path, tmp_path / "missing"):
         with pytest.raises(StorageError):
             LayerWriter(str(target))
+
+
+def test_what_was_indexed_leaves_the_page_cache(large: bytes, tmp_path: Path) -> None:
+    (tmp_path / "tar").write_bytes(large)
+    tar = os.open(tmp_path / "tar", os.O_RDWR)
+    os.fdatasync(tar)
+    progress, told = os.pipe()
+    os.write(told, PROGRESS.pack(len(large), True, bytes(range(16))))
+    source = GrowingTar(tar, progress)
+
+    entries = read_entries(source)
+    next(entries)
+    assert cached_bytes(tar) >= len(large)
+    assert sum(1 for _ in entries) == 199
+    assert source.identity() == bytes(range(16))
+
+    assert cached_bytes(tar) == 0
+    for descriptor in (tar, progress, told):
+        os.close(descriptor)
