@@ -20,8 +20,8 @@ MAX_NODES = 100_000
 """Distinct pieces of content in one graph."""
 MAX_DOCUMENT_BYTES = 512 << 20
 """Bytes of manifests and indexes in one graph, all of which are held until their children have arrived."""
-PARALLEL = 4
-"""Blobs under way at once, unless the caller says otherwise."""
+PARALLEL = 3
+"""Blobs under way at once, unless the caller says otherwise: as many as docker's, and as layers have help."""
 
 Select = Callable[[Manifest | Index], tuple[Descriptor, ...]]
 """Which children of a node to follow; the default is all of them."""

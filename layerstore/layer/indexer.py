@@ -41,12 +41,12 @@ _KINDS: Final[dict[str, type[LstoreError]]] = {
 class Indexer:
     """One indexer process at work. Exactly one of `finish` and `abort` ends it; after both it is reaped."""
 
-    def __init__(self, tar: int, index: int, *, userxattr: bool) -> None:
+    def __init__(self, tar: int, index: int, *, userxattr: bool, is_read_soon: bool) -> None:
         command = [sys.executable, "-I", "-S", "-c", _START, _ROOT]
         try:
             with _turn() as turn:
                 self._process = subprocess.Popen(
-                    [*command, *map(str, (tar, index, int(userxattr), turn))],
+                    [*command, *map(str, (tar, index, int(userxattr), int(is_read_soon), turn))],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     pass_fds=(tar, index, turn),

@@ -35,13 +35,13 @@ class WriterGone(Exception):
 class GrowingTar:
     """A `Source` over a tar that another process appends to, and tells of through `progress`.
 
-    It is read once, from its start to its end, and what was read leaves the page cache.
+    It is read once, from its start to its end. What was read leaves the page cache, unless it `is_read_soon`.
     """
 
-    def __init__(self, fd: int, progress: int) -> None:
+    def __init__(self, fd: int, progress: int, *, is_read_soon: bool) -> None:
         self._fd = fd
         self._progress = progress
-        self._drop = DropBehind(fd)
+        self._drop = None if is_read_soon else DropBehind(fd)
         self._available = 0
         self._ahead = b""
         self._ahead_at = 0
@@ -59,7 +59,8 @@ class GrowingTar:
         ready = max(0, self._available - offset)
         self._ahead = read_at(self._fd, offset, min(max(size, _AHEAD), ready))
         self._ahead_at = offset
-        self._drop.advance(min(offset, self._available))
+        if self._drop is not None:
+            self._drop.advance(min(offset, self._available))
         return self._ahead[:size]
 
     def length(self) -> int:
@@ -70,7 +71,8 @@ class GrowingTar:
     def identity(self) -> bytes:
         """The uuid that came with the end of the tar, to which it was read."""
         self.length()
-        self._drop.end()
+        if self._drop is not None:
+            self._drop.end()
         return self._uuid
 
     def _hear(self) -> None:
@@ -87,13 +89,14 @@ class GrowingTar:
 def main(arguments: list[str]) -> int:
     """Index the tar open as the first argument into the file open as the second. The exit status.
 
-    The third is 1 for marks in ``user.overlay.*``. The fourth is an open file that the indexers of one writer
-    lock, each by a description of its own: one at a time has many changes in memory. Callers leave by
-    `os._exit`: taking a hundred thousand objects down would only keep the writer waiting.
+    The third is 1 for marks in ``user.overlay.*``, the fourth where the tar is to stay in the page cache. The fifth
+    is an open file that the indexers of one writer lock, each by a description of its own: one at a time has many
+    changes in memory. Callers leave by `os._exit`: taking a hundred thousand objects down would only keep the
+    writer waiting.
     """
     gc.disable()  # nothing here is cyclic, and the collector would walk it all again and again
-    tar, index, userxattr, turn = (int(argument) for argument in arguments)
-    source = GrowingTar(tar, _IN)
+    tar, index, userxattr, is_read_soon, turn = (int(argument) for argument in arguments)
+    source = GrowingTar(tar, _IN, is_read_soon=bool(is_read_soon))
     try:
         facts = write_layer_index(
             source,

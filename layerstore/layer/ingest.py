@@ -20,8 +20,9 @@ from layerstore.tasks import Conveyor
 
 LARGE: Final = 4 << 20
 """Bytes of tar from which a second thread and a process pay: indexing less takes no longer than starting them."""
-HELPED: Final = 2
-"""Large layers with a second thread and an indexer, which takes 0.5 kB for each entry; others wait their turn."""
+HELPED: Final = 3
+"""Large layers with a second thread and an indexer, which takes 0.5 kB for each entry; others wait their turn, with
+all of their tar in the page cache."""
 _BATCH: Final = 512 << 10
 _WAITING_BATCHES: Final = 4
 _LARGE_BLOCK: Final = 4 << 20

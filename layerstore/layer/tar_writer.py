@@ -33,13 +33,17 @@ class PlainBlob:
 
 
 class TarWriter:
-    """Writes `TAR` and `INDEX` into a directory that has neither."""
+    """Writes `TAR` and `INDEX` into a directory that has neither.
 
-    def __init__(self, directory: str, *, userxattr: bool = False) -> None:
+    Of a tar that `is_read_soon` all stays in the page cache, which a large one otherwise leaves (docs/adr/0010).
+    """
+
+    def __init__(self, directory: str, *, userxattr: bool = False, is_read_soon: bool = False) -> None:
         self.size = 0
         """Bytes of tar so far."""
         self._directory = directory
         self._userxattr = userxattr
+        self._is_read_soon = is_read_soon
         self._shared: PlainBlob | None = None
         self._digest = hashlib.sha256()
         self._indexer: Indexer | None = None
@@ -85,7 +89,7 @@ class TarWriter:
         """Let another process do the indexing, from now on beside the writing. Raises `StorageError`."""
         from layerstore.layer.indexer import Indexer  # noqa: PLC0415 - every command imports this module
 
-        self._indexer = Indexer(*self._files, userxattr=self._userxattr)
+        self._indexer = Indexer(*self._files, userxattr=self._userxattr, is_read_soon=self._is_read_soon)
         self._indexer.advance(self.size)
 
     def finish(self) -> tuple[Digest, Facts]:

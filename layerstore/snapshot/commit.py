@@ -97,7 +97,7 @@ def adopt(transaction: Transaction, layer: NewLayer, directory: str) -> None:
 
 def _write(changes: Iterable[Member], layer: str, clamp: int | None) -> NewLayer:
     with ExitStack() as stack:
-        tar = TarWriter(layer)
+        tar = TarWriter(layer, is_read_soon=True)  # by the build's next step
         stack.callback(tar.abort)
         sink = _Sink(tar)
         stack.callback(sink.abandon)
