@@ -70,6 +70,7 @@ class TarWriter:
             fresh = os.open(tar, _FLAGS if self._shared is None else _READ_FLAGS, _MODE)
             os.close(self._files[0])
             self._files[0] = fresh
+            self._behind = WriteBehind(fresh)
         except OSError as error:
             raise storage_error(error, f"write a layer to {self._directory}") from error
 
